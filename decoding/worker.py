@@ -1,0 +1,214 @@
+"""The one thread that runs torch; it knows iterators and callables, and nothing of models.
+
+OpenMP keeps one team of threads for each thread that ever ran a torch operation. With two
+of them there are more workers than cores, and every thread is slow from then on. So one
+thread, for the life of the process, does all of it, and hands results to whoever shows them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Job = Callable[[], None]
+IsStopped = Callable[[], bool]
+
+SECONDS_TO_STOP_AT_EXIT = 5.0
+
+
+class Stopped(Exception):
+    """Raised on the worker's thread by code that saw `is_stopped()`; ends the stream quietly."""
+
+
+class Worker:
+    """A daemon thread that runs what it is given strictly in order, one at a time."""
+
+    def __init__(self, name: str = "torch") -> None:
+        self._line: deque[Job] = deque()
+        self._is_busy = False
+        self._has_ended = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+        # A daemon thread that the interpreter kills inside a torch operation can take the
+        # process down with it, so it is asked to stop before that.
+        atexit.register(self.shutdown)
+
+    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """The future of `function(*args, **kwargs)`, run on this thread when its turn comes."""
+        future: Future[R] = Future()
+        self._join(partial(self._fulfil, future, partial(function, *args, **kwargs)))
+        return future
+
+    def stream(self, start: Callable[[IsStopped], Iterator[T]]) -> Stream[T]:
+        """The items of an iterator that is made, consumed and closed on this thread.
+
+        Args:
+            start: called as `start(is_stopped)` when its turn comes; returns the iterator.
+                `is_stopped()` is true once the stream was closed, so that long work before
+                the first item can raise `Stopped`.
+        """
+        stream = Stream(self, start)
+        self._join(stream._run)
+        return stream
+
+    def shutdown(self, timeout: float = SECONDS_TO_STOP_AT_EXIT) -> None:
+        """Ends what waits, stops what runs at its next item, and waits for the thread."""
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+        self._thread.join(timeout)
+        atexit.unregister(self.shutdown)
+
+    def _join(self, job: Job) -> None:
+        with self._changed:
+            if self._has_ended:
+                raise RuntimeError("this worker was shut down and takes no more work")
+            self._line.append(job)
+            self._changed.notify_all()
+
+    def _leave(self, job: Job) -> bool:
+        """Takes a job out of the line; false when its turn has come already."""
+        with self._changed:
+            if job not in self._line:
+                return False
+            self._line.remove(job)
+            return True
+
+    def _position(self, job: Job) -> int:
+        with self._changed:
+            return self._line.index(job) + self._is_busy if job in self._line else 0
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._is_busy = False
+                self._changed.wait_for(lambda: self._line or self._has_ended)
+                if not self._line:
+                    return
+                job = self._line.popleft()
+                self._is_busy = True
+            job()
+            del job  # waiting for the next one must not keep this one's tensors alive
+
+    def _fulfil(self, future: Future[R], call: Callable[[], R]) -> None:
+        if self._has_ended:
+            future.cancel()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(call())
+        except BaseException as error:  # the caller's to handle, and the thread lives on
+            future.set_exception(error)
+        finally:
+            # The traceback holds this frame: without this the two keep each other alive
+            # until the garbage collector comes by.
+            del future
+
+
+class Stream(Generic[T]):
+    """What a consumer on another thread holds of an iterator that runs on the worker's."""
+
+    def __init__(self, worker: Worker, start: Callable[[IsStopped], Iterator[T]]) -> None:
+        self._worker = worker
+        self._start: Callable[[IsStopped], Iterator[T]] | None = start
+        self._items: deque[T] = deque()
+        self._error: BaseException | None = None
+        self._ended = False
+        self._begun = False
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+
+    @property
+    def started(self) -> bool:
+        """Whether the thread began this stream; false while it waits in line."""
+        return self._begun
+
+    @property
+    def position(self) -> int:
+        """Jobs before this one that are not finished; 0 once it runs."""
+        return self._worker._position(self._run)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come and all that came was taken."""
+        with self._changed:
+            return self._ended and not self._items and self._error is None
+
+    def take(self, timeout: float) -> list[T]:
+        """All items that are ready, in order; waits up to `timeout` seconds for the first.
+
+        Raises:
+            BaseException: what the iterator raised, with its traceback, once the items
+                before it were taken.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._ended, timeout)
+            items, error = list(self._items), None
+            self._items.clear()
+            if not items:
+                error, self._error = self._error, None
+        if error is None:
+            return items
+        try:
+            raise error
+        finally:
+            # As in `Worker._fulfil`: the frames below hold the model's tensors.
+            del error
+
+    def close(self) -> None:
+        """Asks for the end and returns at once.
+
+        A stream that still waits in line leaves it and never starts. One that runs ends at
+        its next item, which is dropped; items that were ready before can still be taken.
+        """
+        self._closed.set()
+        if self._worker._leave(self._run):
+            self._finish(None)
+
+    def _is_stopped(self) -> bool:
+        return self._closed.is_set() or self._worker._has_ended
+
+    def _run(self) -> None:
+        """Makes, consumes and closes the iterator; called on the worker's thread."""
+        self._begun = True
+        try:
+            with contextlib.suppress(Stopped):
+                self._consume()
+        except BaseException as error:  # the consumer's to handle, and the thread lives on
+            self._finish(error)
+        else:
+            self._finish(None)
+
+    def _consume(self) -> None:
+        start, self._start = self._start, None
+        if start is None or self._is_stopped():
+            return
+        iterator = start(self._is_stopped)
+        try:
+            for item in iterator:
+                if self._is_stopped():
+                    return
+                with self._changed:
+                    self._items.append(item)
+                    self._changed.notify_all()
+        finally:
+            close = getattr(iterator, "close", None)  # generators have one, iterators need not
+            if close is not None:
+                close()
+
+    def _finish(self, failure: BaseException | None) -> None:
+        with self._changed:
+            self._error = failure
+            self._start = None
+            self._ended = True
+            self._changed.notify_all()
