@@ -1,0 +1,158 @@
+// The distribution of one inference: what the model believed, and what was drawn from.
+
+import { label, visible } from "./glyphs.js";
+import { make, write } from "./make.js";
+import { Chart, baseLayout, colour, ticks } from "./plot.js";
+import { cutters } from "./sentence.js";
+import { at, follows, isRunning, store } from "./store.js";
+import { fixed, percent, say } from "./words.js";
+
+const FEW = 12;
+const MARGIN = { l: 128, r: 12, t: 2, b: 22 };
+
+function shares(step, limit) {
+  const chosen = step.c.findIndex(([id]) => id === step.id);
+  const rows = step.c.slice(0, limit).map((candidate) => ({ candidate }));
+  if (chosen >= limit) rows[limit - 1] = { candidate: step.c[chosen] };
+  const shown = rows.reduce((sum, { candidate }) => sum + candidate[2], 0);
+  // The tail as measured, plus the candidates that found no row.
+  return { rows: rows.map((row) => row.candidate), others: Math.max(0, rows.length < step.c.length ? 1 - shown : step.tail) };
+}
+
+const points = (p) => (p > 0 && p < 0.0005 ? "< 0.1" : fixed(100 * p, 1));
+
+function note(candidate) {
+  const [, , p, q] = candidate;
+  return q > 0 ? `${points(p)} → <b>${points(q)}</b>` : `${points(p)} ${say("views.distribution.cut")}`;
+}
+
+function figureOf(step, limit) {
+  const base = baseLayout();
+  const { rows, others } = shares(step, limit);
+  const n = rows.length;
+  const y = rows.map((_, i) => i);
+  const own = rows.map(([, , p]) => p);
+  const drawn = rows.map(([, , , q]) => q);
+  const ends = rows.map(([, , p, q]) => Math.max(p, q));
+  const top = Math.max(others, ...ends, 0.01);
+  const range = top * 1.34;
+  const marks = ticks(Math.min(1, range), 4);
+  const data = [
+    {
+      type: "bar",
+      orientation: "h",
+      name: "probability",
+      y: [...y, n],
+      x: [...own, others],
+      width: 0.8,
+      marker: { color: [...rows.map(([, , , q]) => colour(q > 0 ? "model" : "cut")), colour("cut")] },
+    },
+    {
+      type: "bar",
+      orientation: "h",
+      name: "sampling_probability",
+      y,
+      x: drawn,
+      width: 0.36,
+      marker: { color: colour("drawn") },
+    },
+    {
+      type: "scatter",
+      mode: "text",
+      name: "numbers",
+      y: [...y, n],
+      x: [...ends, others],
+      text: [...rows.map((candidate) => ` ${note(candidate)}`), ` ${points(others)}`],
+      textposition: "middle right",
+      textfont: { size: 11.5, color: [...rows.map(([, , , q]) => colour(q > 0 ? "ink" : "soft")), colour("soft")] },
+      cliponaxis: false,
+    },
+  ];
+  const name = ([id, text]) =>
+    id === step.id ? `<b>● ${label(text, 13)}</b>` : label(text, 15);
+  return {
+    data,
+    layout: {
+      ...base,
+      margin: MARGIN,
+      barmode: "overlay",
+      xaxis: {
+        ...base.xaxis,
+        range: [0, range],
+        tickvals: marks,
+        ticktext: marks.map((mark) => `${fixed(100 * mark, marks[1] < 0.01 ? 1 : 0)} %`),
+        showgrid: true,
+        gridcolor: colour("line"),
+      },
+      yaxis: {
+        ...base.yaxis,
+        showgrid: false,
+        range: [n + 0.6, -0.6],
+        tickvals: [...y, n],
+        ticktext: [...rows.map(name), say("views.distribution.others")],
+        tickfont: { family: "ui-monospace, monospace", size: n > FEW ? 11 : 12.5, color: colour("ink") },
+      },
+    },
+    text: [
+      say("views.distribution.title"),
+      ...rows.map(([id, text, p, q]) => {
+        const sign = id === step.id ? "● " : "";
+        return `${sign}${visible(text)} ${percent(p)} → ${q > 0 ? percent(q) : say("views.distribution.cut")}`;
+      }),
+      `${say("views.distribution.others")} ${percent(others)}`,
+    ].join("; "),
+  };
+}
+
+export function distribution(root) {
+  const [name, detail] = [make("span"), make("small")];
+  const toggle = make("button", { type: "button", className: "quiet" });
+  const empty = make("p", { className: "empty" });
+  const box = make("div", { id: "probability-chart", tabIndex: 0 });
+  const [own, drawn] = [make("span"), make("span")];
+  const key = make(
+    "p",
+    { className: "key" },
+    make("i", { className: "swatch wide" }), own,
+    make("i", { className: "swatch narrow" }), drawn,
+  );
+  root.replaceChildren(
+    make("header", {}, make("h2", {}, name, detail), toggle), empty, box, key,
+  );
+  let limit = FEW;
+  const chart = new Chart(box, () => {
+    const step = store.steps[at()];
+    return step ? figureOf(step, limit) : { data: [], layout: baseLayout(), text: "" };
+  });
+  toggle.addEventListener("click", () => {
+    limit = limit === FEW ? Infinity : FEW;
+    toggle.setAttribute("aria-pressed", String(limit !== FEW));
+    chart.draw();
+  });
+  toggle.setAttribute("aria-pressed", "false");
+
+  return (kinds) => {
+    const step = store.steps[at()];
+    if (kinds.has("look")) {
+      name.textContent = say("views.distribution.title");
+      empty.textContent = say("views.distribution.empty");
+      own.textContent = say("views.distribution.own");
+      drawn.textContent = say("views.distribution.drawn");
+      toggle.textContent = say("views.distribution.all");
+    }
+    root.classList.toggle("is-empty", !step);
+    if (!step) return write(detail, "");
+    toggle.hidden = step.c.length <= FEW;
+    if (!["look", "cursor", "steps", "run"].some((kind) => kinds.has(kind))) return;
+    write(detail, say("views.distribution.detail", {
+      number: step.i + 1,
+      entropy: fixed(step.H, 2),
+      n: step.kept,
+      left: step.kept === store.model?.vocab_size
+        ? say("views.distribution.nothing_cut")
+        : say("views.distribution.left_by", { n: step.kept, cutters: cutters(store.config) }),
+    }));
+    if (follows() && isRunning()) chart.drawSoon();
+    else chart.draw();
+  };
+}

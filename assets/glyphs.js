@@ -1,0 +1,63 @@
+// Signs for characters that leave no ink, and text made safe for Plotly's label markup.
+
+const SIGNS = new Map([
+  [" ", "␣"],
+  ["\n", "⏎"],
+  ["\t", "⇥"],
+  ["\r", "␍"],
+  ["\u007f", "␡"],
+]);
+const INKLESS = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Cs}\p{Cn}\p{Co}\ufe0e\ufe0f]/u;
+const INKLESS_ALL = new RegExp(INKLESS.source, "gu");
+const DIRECTIONAL = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+
+function sign(character) {
+  const known = SIGNS.get(character);
+  if (known) return known;
+  const code = character.codePointAt(0);
+  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+  return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+}
+
+// A joiner or selector between two signs of an emoji is part of its shape, not a hidden character.
+const EMOJI = /\p{Extended_Pictographic}[\ufe0f\u200d\p{Extended_Pictographic}\p{Emoji_Modifier}]*/gu;
+
+/** `text` with white space, control and format characters written out. */
+export function visible(text) {
+  const kept = [];
+  const masked = text.replace(EMOJI, (emoji) => {
+    kept.push(emoji);
+    return "\u0001E";
+  });
+  if (kept.length === 0 || text.includes("\u0001E")) return text.replace(INKLESS_ALL, sign);
+  return masked
+    .split("\u0001E")
+    .map((part, i) => part.replace(INKLESS_ALL, sign) + (kept[i] ?? ""))
+    .join("");
+}
+
+export const hasInkless = (text) => INKLESS.test(text);
+
+/** No mark on the page at all: nothing, or nothing but control and format characters. */
+export const isUnseen = (text) => /^[\p{Cc}\p{Cf}\p{Cs}\p{Cn}\p{Co}\p{Zl}\p{Zp}]*$/u.test(text) && !/[\n\t]/.test(text);
+
+/** Only white space with a line break in it: nothing to point at but the break. */
+export const isBreak = (text) => /^\s*\n\s*$/.test(text);
+
+export const redirects = (text) => DIRECTIONAL.test(text);
+
+/** The visible form, at most `length` characters, as a piece of Plotly's pseudo-HTML. */
+export function label(text, length) {
+  const characters = Array.from(visible(text));
+  const short = characters.length > length ? [...characters.slice(0, length - 1), "…"] : characters;
+  return short.join("").replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+/** The same in a sentence: trimmed unless that leaves nothing. */
+export function quoted(text) {
+  const trimmed = text.trim();
+  const characters = Array.from(trimmed && !isUnseen(trimmed) ? visibleInside(trimmed) : visible(text));
+  return characters.length > 24 ? `${characters.slice(0, 23).join("")}…` : characters.join("");
+}
+
+const visibleInside = (text) => visible(text).replace(/␣/g, " ");

@@ -1,0 +1,125 @@
+// The page's frame: header, theme, language, keys, and the places where the views are mounted.
+
+import { cache, confidence, latency } from "./along.js";
+import { distribution } from "./distribution.js";
+import { make, write } from "./make.js";
+import { forgetColours } from "./plot.js";
+import { ALL_KINDS, at, connect, pin, receive, store, touch, watch } from "./store.js";
+import { status } from "./status.js";
+import { textPanel } from "./stream.js";
+import { chooseLanguage, currentLanguage, languages, say } from "./words.js";
+
+const NAMES = { en: "English", "zh-TW": "繁體中文" };
+const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+
+const theme = () =>
+  localStorage.getItem("decodingLive.theme") ?? (darkSystem.matches ? "dark" : "light");
+
+function applyTheme() {
+  document.documentElement.dataset.theme = theme();
+  // Gradio's own controls take their colours from this class.
+  document.body.classList.toggle("dark", theme() === "dark");
+  forgetColours();
+  touch(...ALL_KINDS.filter((kind) => kind !== "run"));
+}
+
+export function setTheme(name) {
+  localStorage.setItem("decodingLive.theme", name);
+  applyTheme();
+}
+
+function applyLanguage() {
+  document.documentElement.lang = currentLanguage();
+  dispatchEvent(new CustomEvent("decodingLive:language", { detail: currentLanguage() }));
+  touch("look", "state", "cursor", "steps", "head");
+}
+
+export function setLanguage(tag) {
+  chooseLanguage(tag);
+  applyLanguage();
+}
+
+function header(root) {
+  const [title, tagline] = [make("h1"), make("p")];
+  const language = make("select", { id: "language" });
+  for (const tag of languages) language.append(make("option", { value: tag, lang: tag }, NAMES[tag] ?? tag));
+  const themeButton = make("button", { type: "button", id: "theme" }, "◐");
+  language.addEventListener("change", () => setLanguage(language.value));
+  themeButton.addEventListener("click", () => setTheme(theme() === "dark" ? "light" : "dark"));
+  root.replaceChildren(title, tagline, make("nav", {}, language, themeButton));
+  return () => {
+    write(title, say("views.header.title"));
+    write(tagline, say("views.header.tagline"));
+    language.value = currentLanguage();
+    language.setAttribute("aria-label", say("views.header.language"));
+    themeButton.setAttribute("aria-label", say("views.header.theme"));
+    themeButton.setAttribute("aria-pressed", String(theme() === "dark"));
+    themeButton.title = say("views.header.theme");
+  };
+}
+
+const SAMPLING = ["temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"];
+const UNCHANGED = { top_p: 1, typical_p: 1, repetition_penalty: 1, min_p: 0, top_k: 0 };
+
+function summary(root) {
+  const [name, where, how] = [make("b"), make("span"), make("span")];
+  root.replaceChildren(name, where, how);
+  return () => {
+    const { model, config } = store;
+    write(name, model?.name ?? "");
+    const precision = model?.quantization ?? model?.dtype;
+    write(where, model ? `${precision} · ${String(model.device).toUpperCase()}` : "");
+    if (config.do_sample === undefined) return write(how, "");
+    const set = SAMPLING.filter((key) => config[key] != null && config[key] !== UNCHANGED[key]);
+    const values = set.map((key) => make("b", {}, `${key} ${config[key]}`));
+    const seed = config.do_sample && config.seed != null ? ` seed ${config.seed}` : "";
+    const mode = say(config.do_sample ? "views.summary.sampling" : "views.summary.greedy");
+    how.replaceChildren(mode, ...(config.do_sample ? values.flatMap((value) => [" ", value]) : []), seed);
+  };
+}
+
+const VIEWS = {
+  header,
+  summary,
+  status,
+  text: textPanel,
+  distribution,
+  confidence,
+  "kv-cache": cache,
+  latency,
+};
+
+function mount(name, element, feed) {
+  if (name === "frame") return receive(element);
+  if (name === "feed") return connect((run, start) => feed.server.steps_from(run, start));
+  watch(name, VIEWS[name](element.querySelector(".view") ?? element));
+}
+
+const KEYS = {
+  ArrowLeft: (index) => index - 1,
+  ArrowRight: (index) => index + 1,
+  PageUp: (index) => index - 10,
+  PageDown: (index) => index + 10,
+  Home: () => 0,
+  End: (index, last) => last,
+};
+
+document.addEventListener("keydown", (event) => {
+  if (!event.target.closest?.("#token-stream, [id$='-chart']") || event.altKey || event.ctrlKey || event.metaKey) return;
+  const last = store.steps.length - 1;
+  if (event.key === "Escape") pin(null);
+  if (!(event.key in KEYS) || last < 0) return;
+  event.preventDefault();
+  pin(Math.min(last, Math.max(0, KEYS[event.key](at(), last))));
+});
+darkSystem.addEventListener("change", applyTheme);
+
+function flush() {
+  const queue = window.decodingLiveQueue ?? [];
+  for (const call of queue.splice(0)) mount(...call);
+}
+
+window.decodingLive = { receive, mount, flush, setLanguage, setTheme, store };
+applyTheme();
+applyLanguage();
+flush();

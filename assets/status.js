@@ -1,0 +1,80 @@
+// The strip: what the inference under the cursor did, and what the run waits for or ended with.
+
+import { make, write } from "./make.js";
+import { at, isRunning, store } from "./store.js";
+import { bytes, count, duration, fixed, say } from "./words.js";
+
+const CELLS = ["inference", "fed", "chose", "cache", "bytes", "took"];
+
+function values(step) {
+  const word = (key, args) => say(`views.status.${key}`, args);
+  const vocabulary = store.model?.vocab_size;
+  const seconds = `${duration(step.s)} · ${fixed(1 / Math.max(step.s, 1e-9), 1)} tok/s`;
+  const phase = step.ph === "prefill" ? word("prefill_phase") : word("decode_phase");
+  return {
+    inference: [word("of", { number: step.i + 1, total: store.steps.length }), phase],
+    fed: [word("tokens", { n: step.in })],
+    chose: [vocabulary ? word("tokens", { n: vocabulary }) : "–"],
+    cache: [step.kv ? word("positions", { n: step.kv[0] }) : word("none")],
+    bytes: [step.kv ? bytes(step.kv[1]) : "–"],
+    took: [step.ph === "prefill" ? duration(step.s) : seconds],
+  };
+}
+
+/** The state of the run in words; null where the numbers say it all. */
+function note() {
+  if (store.message) {
+    const { key, args = {} } = store.message;
+    return say(`messages.${key}`, args);
+  }
+  if (store.state === "stopped") return say("views.status.stopped", { n: store.steps.length });
+  if (store.state === "finished") {
+    const reason = store.steps.at(-1)?.fin ?? "length";
+    return say(`views.status.finished_${reason}`, { n: store.steps.length });
+  }
+  if (store.state === "prefill" && store.progress) {
+    const [done, total] = store.progress;
+    return say("views.status.prefilling", { done, total });
+  }
+  if (isRunning() && store.steps.length === 0) return say("views.status.waiting");
+  if (store.steps.length === 0) return say("views.status.empty");
+  return null;
+}
+
+export function status(root) {
+  root.setAttribute("role", "group");
+  const strip = make("dl", { className: "strip" });
+  const cells = Object.fromEntries(
+    CELLS.map((name) => {
+      const [term, value, extra] = [make("dt"), make("dd"), make("small")];
+      const label = make("span");
+      term.append(label, extra);
+      strip.append(make("div", { className: `cell ${name}` }, term, value));
+      return [name, { label, value, extra }];
+    }),
+  );
+  const text = make("span");
+  text.setAttribute("aria-live", "polite");
+  const bar = make("progress", { max: 1 });
+  const line = make("p", { className: "note" }, text, bar);
+  root.replaceChildren(strip, line);
+
+  return (kinds) => {
+    if (kinds.has("look")) root.setAttribute("aria-label", say("views.status.title"));
+    const step = store.steps[at()];
+    const shown = step ? values(step) : {};
+    for (const [name, { label, value, extra }] of Object.entries(cells)) {
+      write(label, say(`views.status.${name}`));
+      write(value, shown[name]?.[0] ?? "–");
+      write(extra, shown[name]?.[1] ?? "");
+    }
+    write(text, note() ?? say("views.status.writing"));
+    const [done, total] = store.progress ?? [0, 0];
+    const isMeasured = total > 0 && ["loading", "prefill"].includes(store.state);
+    bar.hidden = !isMeasured;
+    if (isMeasured) bar.value = done / total;
+    bar.setAttribute("aria-label", isMeasured ? `${count(done)} / ${count(total)}` : "");
+    root.dataset.state = store.state || "ready";
+    document.body.dataset.runState = isRunning() ? "running" : store.state || "ready";
+  };
+}

@@ -1,0 +1,132 @@
+// What the page knows of the run it shows. Views read from here and are told what changed.
+
+export const store = {
+  run: "",
+  state: "",
+  message: null,
+  progress: null,
+  model: null,
+  config: {},
+  prompt: [],
+  steps: [],
+  hovered: null,
+  pinned: null,
+};
+
+export const ALL_KINDS = ["run", "head", "steps", "state", "cursor", "look"];
+
+const views = new Map();
+const past = [];
+let changed = new Set();
+let isScheduled = false;
+let isAsking = false;
+let askServer = null;
+
+/** Calls `draw(kinds)` at once and after each change; a second view of a name replaces the first. */
+export function watch(name, draw) {
+  views.set(name, draw);
+  draw(new Set(ALL_KINDS));
+}
+
+/** Has the views drawn in the next animation frame, once for all changes before it. */
+export function touch(...kinds) {
+  for (const kind of kinds) changed.add(kind);
+  if (isScheduled) return;
+  isScheduled = true;
+  requestAnimationFrame(flush);
+}
+
+function flush() {
+  isScheduled = false;
+  const kinds = changed;
+  changed = new Set();
+  for (const draw of views.values()) {
+    try {
+      draw(kinds);
+    } catch (error) {
+      // One view's mistake must not blank the others.
+      reportError(error);
+    }
+  }
+}
+
+export function connect(stepsFrom) {
+  askServer = stepsFrom;
+}
+
+export const isRunning = () =>
+  store.run !== "" && ["queued", "loading", "prefill", "decoding"].includes(store.state);
+
+/** Index of the step that all views show; -1 before the first. */
+export const at = () =>
+  Math.min(store.hovered ?? store.pinned ?? Infinity, store.steps.length - 1);
+
+export const follows = () => store.hovered === null && store.pinned === null;
+
+export function hover(index) {
+  if (index === store.hovered) return;
+  store.hovered = index;
+  touch("cursor");
+}
+
+export function pin(index) {
+  store.hovered = null;
+  store.pinned = index;
+  touch("cursor");
+}
+
+/** Takes one frame of the feed; old, repeated and early ones do no harm. */
+export function receive(text) {
+  if (!text) return;
+  const frame = JSON.parse(text);
+  if (past.includes(frame.run)) return;
+  if (frame.model) {
+    store.model = frame.model;
+    touch("head");
+  }
+  if (frame.run === "" && store.run !== "") return;
+  if (frame.run !== store.run) begin(frame.run);
+  take(frame);
+  const missing = Math.max(frame.start, frame.total) > store.steps.length;
+  if (missing || (frame.total > 0 && store.prompt.length === 0)) ask();
+}
+
+function begin(run) {
+  if (store.run) past.push(store.run);
+  if (past.length > 50) past.shift();
+  Object.assign(store, { run, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
+  touch("run", "head", "steps", "cursor");
+}
+
+function take(frame) {
+  if (frame.head && store.prompt.length === 0) {
+    Object.assign(store, frame.head);
+    touch("head");
+  }
+  const known = store.steps.length;
+  for (const step of frame.steps) if (step.i === store.steps.length) store.steps.push(step);
+  if (store.steps.length > known) touch("steps", "cursor");
+  store.state = frame.state;
+  store.message = frame.message ?? null;
+  store.progress = frame.progress ?? null;
+  touch("state");
+}
+
+// Gradio merges the updates of a background tab, so frames can be lost.
+function ask() {
+  if (isAsking || !askServer) return;
+  isAsking = true;
+  const { run } = store;
+  const start = store.prompt.length === 0 ? 0 : store.steps.length;
+  askServer(run, start).then(
+    (text) => {
+      isAsking = false;
+      const frame = text ? JSON.parse(text) : null;
+      if (frame?.run === store.run) take(frame);
+    },
+    (error) => {
+      isAsking = false;
+      reportError(error);
+    },
+  );
+}

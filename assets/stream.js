@@ -1,0 +1,172 @@
+// The text: the prompt's tokens, then the new ones, each coloured by its surprisal.
+
+import { hasInkless, isBreak, isUnseen, quoted, redirects, visible } from "./glyphs.js";
+import { make, write } from "./make.js";
+import { sentenceAt } from "./sentence.js";
+import { at, follows, hover, isRunning, pin, store } from "./store.js";
+import { percent, say } from "./words.js";
+
+const LEVELS = 9;
+const LEGEND_PERCENT = [100, 50, 25, 12, 6];
+
+/** 0 for a token that was no surprise, LEVELS for one of 4.3 bits or more (1 in 20). */
+export function doubt(surprisalBits) {
+  return Math.round(LEVELS * Math.min(1, Math.max(0, (surprisalBits - 0.3) / 4)));
+}
+
+function tokenElement(kind, index, text, isSpecial, fallback) {
+  const element = document.createElement("span");
+  element.textContent = text;
+  element.dataset[kind] = index;
+  element.setAttribute("role", "option");
+  let names = isSpecial ? "token special" : "token";
+  if (text === "" || hasInkless(text)) {
+    element.dataset.shown = visible(text || fallback);
+    if (isUnseen(text)) names += " unseen";
+    else if (isBreak(text)) names += " break";
+    if (redirects(text)) names += " isolate";
+  }
+  element.className = names;
+  return element;
+}
+
+function pieceOf(step) {
+  const chosen = step.c.find(([id]) => id === step.id);
+  return chosen?.[1] || step.k || "∅";
+}
+
+// The rest of a long text keeps its layout when each line is a block of its own.
+class Lines {
+  constructor(box) {
+    this.box = box;
+    this.line = null;
+  }
+
+  add(element, text) {
+    if (!this.line) this.box.append((this.line = make("div", { className: "line" })));
+    this.line.append(element);
+    if (text.endsWith("\n")) this.line = null;
+  }
+
+  clear() {
+    this.box.replaceChildren();
+    this.line = null;
+  }
+}
+
+export function textPanel(root) {
+  const title = make("h2");
+  const toggle = make("button", { type: "button", className: "quiet" });
+  const box = make("div", { id: "token-stream", tabIndex: 0 });
+  const promptBox = make("div", { className: "prompt" });
+  const newBox = make("div", { className: "new" });
+  const empty = make("p", { className: "empty" });
+  const legend = make("div", { className: "legend" });
+  const ramp = LEGEND_PERCENT.map((p) => make("span", { className: `token d${doubt(-Math.log2(p / 100))}` }));
+  const [certain, unlikely] = [make("span"), make("span")];
+  const sentence = make("p", { id: "sentence" });
+  const live = make("p", { className: "unseen-text" });
+  live.setAttribute("aria-live", "polite");
+  box.setAttribute("role", "listbox");
+  promptBox.setAttribute("role", "group");
+  newBox.setAttribute("role", "group");
+  toggle.setAttribute("aria-pressed", "false");
+  legend.append(certain, ...ramp, unlikely);
+  box.append(promptBox, newBox);
+  root.replaceChildren(make("header", {}, title, toggle), empty, box, legend, sentence, live);
+
+  const promptLines = new Lines(promptBox);
+  const newLines = new Lines(newBox);
+  const elements = [];
+  let current = null;
+  let isAtEnd = true;
+
+  const indexOf = (event) => {
+    const index = event.target.closest?.("[data-token-index]")?.dataset.tokenIndex;
+    return index === undefined ? null : Number(index);
+  };
+  box.addEventListener("pointerover", (event) => {
+    if (event.pointerType !== "touch") hover(indexOf(event));
+  });
+  box.addEventListener("pointerleave", () => hover(null));
+  box.addEventListener("click", (event) => {
+    const index = indexOf(event);
+    if (index !== null) pin(index === store.pinned ? null : index);
+  });
+  box.addEventListener("scroll", () => {
+    isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 24;
+  });
+  toggle.addEventListener("click", () => {
+    const isOn = box.classList.toggle("all-visible");
+    toggle.setAttribute("aria-pressed", String(isOn));
+  });
+
+  function mark() {
+    const element = elements[at()] ?? null;
+    if (element !== current) {
+      current?.classList.remove("at");
+      current?.removeAttribute("id");
+      current?.removeAttribute("aria-selected");
+      current?.removeAttribute("aria-label");
+      current = element;
+    }
+    if (!current) return box.removeAttribute("aria-activedescendant");
+    // While the newest token is followed there is nothing chosen to mark or to announce.
+    current.classList.toggle("at", !(follows() && isRunning()));
+    if (store.pinned === null) return box.removeAttribute("aria-activedescendant");
+    const step = store.steps[store.pinned];
+    current.id = "token-at-cursor";
+    current.setAttribute("aria-selected", "true");
+    current.setAttribute(
+      "aria-label",
+      say("views.stream.option", { text: quoted(step.t || pieceOf(step)), p: percent(step.p), rank: step.r }),
+    );
+    box.setAttribute("aria-activedescendant", "token-at-cursor");
+    current.scrollIntoView({ block: "nearest" });
+  }
+
+  return (kinds) => {
+    if (kinds.has("look")) {
+      title.replaceChildren(say("views.stream.title"), make("small", {}, say("views.stream.subtitle")));
+      toggle.textContent = say("views.stream.show_all");
+      toggle.title = say("views.stream.show_all_help");
+      box.setAttribute("aria-label", say("views.stream.title"));
+      promptBox.setAttribute("aria-label", say("views.stream.prompt"));
+      newBox.setAttribute("aria-label", say("views.stream.new"));
+      certain.textContent = say("views.stream.certain");
+      unlikely.textContent = say("views.stream.unlikely");
+      ramp.forEach((swatch, i) => (swatch.textContent = `${LEGEND_PERCENT[i]} %`));
+      empty.textContent = say("views.stream.empty");
+    }
+    if (kinds.has("run")) {
+      promptLines.clear();
+      newLines.clear();
+      elements.length = 0;
+      current = null;
+      isAtEnd = true;
+    }
+    if (kinds.has("head") && !promptBox.firstChild) {
+      store.prompt.forEach(([, text, isSpecial], i) =>
+        promptLines.add(tokenElement("promptIndex", i, text, isSpecial, "∅"), text),
+      );
+    }
+    if (kinds.has("steps") && elements.length < store.steps.length) {
+      for (const step of store.steps.slice(elements.length)) {
+        const element = tokenElement("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
+        if (!step.sp) element.classList.add(`d${doubt(-step.lp / Math.LN2)}`);
+        elements.push(element);
+        newLines.add(element, step.t);
+      }
+      if (isAtEnd && store.pinned === null) box.scrollTop = box.scrollHeight;
+    }
+    const hasText = store.prompt.length + store.steps.length > 0;
+    empty.hidden = hasText;
+    box.hidden = !hasText;
+    if (kinds.has("cursor") || kinds.has("state")) mark();
+    if (kinds.has("cursor") || kinds.has("head") || kinds.has("look")) write(sentence, sentenceAt(at()));
+    if (kinds.has("state") || kinds.has("look")) {
+      const isDone = hasText && !isRunning();
+      write(live, isDone ? say("views.stream.done", { n: store.steps.length }) : "");
+    }
+  };
+}

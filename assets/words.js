@@ -1,0 +1,75 @@
+// The page's wording and its numbers as text, in the language that was chosen.
+
+const element = document.getElementById("decoding-live-texts");
+const texts = element ? JSON.parse(element.textContent) : {};
+
+export const languages = Object.keys(texts);
+
+function preferred() {
+  const wanted = [localStorage.getItem("decodingLive.language"), ...navigator.languages];
+  for (const tag of wanted) {
+    if (languages.includes(tag)) return tag;
+    if (tag?.toLowerCase().startsWith("zh") && languages.includes("zh-TW")) return "zh-TW";
+    if (tag?.toLowerCase().startsWith("en") && languages.includes("en")) return "en";
+  }
+  return languages[0];
+}
+
+let language = preferred();
+
+export const currentLanguage = () => language;
+
+export function chooseLanguage(tag) {
+  language = tag;
+  localStorage.setItem("decodingLive.language", tag);
+}
+
+function lookUp(key) {
+  return key.split(".").reduce((node, part) => node?.[part], texts[language]);
+}
+
+/** The text under `key`, its {placeholders} filled; `key_one` where args.n is 1 and it exists. */
+export function say(key, args = {}) {
+  const template = (args.n === 1 && lookUp(`${key}_one`)) || lookUp(key) || key;
+  return template.replace(/\{(\w+)\}/g, (whole, name) => {
+    const value = args[name];
+    return value === undefined ? whole : typeof value === "number" ? count(value) : String(value);
+  });
+}
+
+export const count = (n) => n.toLocaleString(language);
+
+export function fixed(value, digits) {
+  return value.toLocaleString(language, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+/** A probability as a percentage that never rounds doubt away: 0.9999 is not 100 %. */
+export function percent(p) {
+  if (p === 0) return "0 %";
+  if (p >= 1) return "100 %";
+  if (p > 0.999) return "> 99.9 %";
+  if (p < 0.00001) return "< 0.001 %";
+  const digits = p > 0.99 ? 1 : p >= 0.1 ? 0 : p >= 0.01 ? 1 : p >= 0.001 ? 2 : 3;
+  return `${fixed(100 * p, digits)} %`;
+}
+
+export function bytes(n) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let power = 0;
+  while (n >= 1000 && power < units.length - 1) {
+    n /= 1000;
+    power += 1;
+  }
+  const digits = power === 0 ? 0 : n < 10 ? 2 : n < 100 ? 1 : 0;
+  return `${fixed(n, digits)} ${units[power]}`;
+}
+
+export function duration(seconds) {
+  const ms = 1000 * seconds;
+  if (ms >= 10000) return `${fixed(seconds, 1)} s`;
+  if (ms >= 1000) return `${fixed(seconds, 2)} s`;
+  return `${fixed(ms, ms < 10 ? 1 : 0)} ms`;
+}
