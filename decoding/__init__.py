@@ -1,18 +1,42 @@
-"""A microscope for autoregressive decoding: each inference, each token, each number."""
+"""A microscope for autoregressive decoding: each inference, each token, each number.
 
-from decoding.decoder import decode
-from decoding.errors import (
-    ContextLengthError,
-    DecodingError,
-    DownloadError,
-    GenerationConfigError,
-    LogitsError,
-    ModelLoadError,
-    PromptError,
-)
-from decoding.models import LanguageModel, load_model
-from decoding.prompts import prompt_token_ids
-from decoding.step import Candidate, DecodingStep, KVCacheSize
+The public names load on first use, so that a page can be served before torch is imported.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decoding.decoder import decode
+    from decoding.errors import (
+        ContextLengthError,
+        DecodingError,
+        DownloadError,
+        GenerationConfigError,
+        LogitsError,
+        ModelLoadError,
+        PromptError,
+    )
+    from decoding.models import LanguageModel, load_model
+    from decoding.prompts import prompt_token_ids
+    from decoding.step import Candidate, DecodingStep, KVCacheSize
+
+_ROOMS = {
+    "decoder": ("decode",),
+    "errors": (
+        "ContextLengthError",
+        "DecodingError",
+        "DownloadError",
+        "GenerationConfigError",
+        "LogitsError",
+        "ModelLoadError",
+        "PromptError",
+    ),
+    "models": ("LanguageModel", "load_model"),
+    "prompts": ("prompt_token_ids",),
+    "step": ("Candidate", "DecodingStep", "KVCacheSize"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Candidate",
@@ -30,3 +54,15 @@ __all__ = [
     "load_model",
     "prompt_token_ids",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'decoding' has no attribute {name!r}")
+    value = getattr(import_module(f"decoding.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,7 @@ from decoding.errors import GenerationConfigError, LogitsError
 from decoding.kv_cache import cache_of, kv_cache_size
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation
-from decoding.step import Candidate, DecodingStep, FinishReason
+from decoding.step import Candidate, DecodingStep, FinishReason, KVCacheSize
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
@@ -103,7 +103,6 @@ def _run(
                     f"the model does not work in {lm.dtype} on {lm.device}; try float32."
                 )
             finish_reason = _finish_reason(generation, measured)
-            cache = cache_of(generation.model_kwargs) if generation.config.use_cache else None
             yield DecodingStep(
                 index=index,
                 phase="decode" if index else "prefill",
@@ -122,7 +121,7 @@ def _run(
                 candidates=_candidates(lm, measured),
                 tail_probability=measured.tail_probability,
                 kept_tokens=measured.kept_tokens,
-                kv_cache=None if cache is None else kv_cache_size(cache, ids.shape[1] - 1),
+                kv_cache=_cache_size(generation, fed_tokens=ids.shape[1] - 1),
                 seconds=seconds,
                 finish_reason=finish_reason,
             )
@@ -130,6 +129,12 @@ def _run(
     finally:
         outputs = None
         generation.model_kwargs.clear()  # the cache lives there and nowhere else
+
+
+def _cache_size(generation: Generation, fed_tokens: int) -> KVCacheSize | None:
+    """`None` without a cache: what a model may keep of one uncached pass is no cache."""
+    cache = cache_of(generation.model_kwargs) if generation.config.use_cache else None
+    return None if cache is None else kv_cache_size(cache, fed_tokens)
 
 
 def _input_tokens(generation: Generation, ids: Tensor, index: int) -> int:

@@ -98,13 +98,12 @@ def measure(
     probabilities = logprobs.exp()
     surprisal = _surprisal_bits(logprobs)
     entropy = (probabilities * surprisal).sum()
-    top = torch.topk(logprobs, min(top_candidates, logits.shape[-1])).indices
+    top = torch.topk(logits, min(top_candidates, logits.shape[-1])).indices
     listed = torch.cat([top, token_id])
-    chosen_logprob = logprobs[token_id]
     scalars = [
         token_id.float(),
-        chosen_logprob,
-        (logprobs > chosen_logprob).sum().view(1) + 1,
+        logprobs[token_id],
+        (logits > logits[token_id]).sum().view(1) + 1,
         entropy.view(1),
         (probabilities * (surprisal - entropy).square()).sum().view(1),
         (sampling_probabilities > 0).sum().view(1),

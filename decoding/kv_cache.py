@@ -38,7 +38,9 @@ def kv_cache_size(cache: Any, fed_tokens: int) -> KVCacheSize:
 
 
 def _positions(cache: Any, fed_tokens: int) -> int:
-    attention = [layer for layer in getattr(cache, "layers", ()) if hasattr(layer, "get_seq_length")]
+    attention = [
+        layer for layer in getattr(cache, "layers", ()) if hasattr(layer, "get_seq_length")
+    ]
     lengths = [layer.get_seq_length() for layer in attention]
     counted = [length for length in lengths if isinstance(length, int)]
     return max(counted, default=0) or fed_tokens

@@ -47,7 +47,9 @@ def _check_ids(lm: LanguageModel, ids: list[int]) -> None:
         raise PromptError("The prompt is empty: write something for the model to continue.")
     outside = next((i for i in ids if not 0 <= i < lm.vocab_size), None)
     if outside is not None:
-        raise PromptError(f"Token id {outside} is outside the vocabulary, 0 to {lm.vocab_size - 1}.")
+        raise PromptError(
+            f"Token id {outside} is outside the vocabulary, 0 to {lm.vocab_size - 1}."
+        )
     if lm.context_length is not None and len(ids) > lm.context_length:
         raise ContextLengthError(
             f"The prompt is {len(ids):,} tokens long, and the model's context holds "

@@ -34,6 +34,8 @@ FINISH_REASONS: dict[type, FinishReason] = {
     MaxTimeCriteria: "max_time",
 }
 DEFAULT_MAX_NEW_TOKENS = 20  # what `generate` falls back to
+# Outside of this `generate` leaves the processor out without a word.
+_UNIT_FIELDS = ("top_p", "min_p", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff")
 _OUTPUT_FLAGS = (
     "return_dict_in_generate",
     "output_attentions",
@@ -83,7 +85,13 @@ def prepare_generation(
         GenerationConfigError: an unknown field, a value out of range, or a way of generating
             that this decoder does not do.
         ContextLengthError: prompt and new tokens do not fit the context.
+        DecodingError: the model is no causal language model.
     """
+    if lm.model.config.is_encoder_decoder:
+        raise DecodingError(
+            f"{type(lm.model).__name__} is an encoder-decoder model; only causal language models, "
+            f"which continue one sequence, can be decoded here."
+        )
     _check_names(generation_kwargs)
     settings = _with_default_length(lm, generation_config, generation_kwargs, len(token_ids))
     criteria, settings = _take_stop_strings(lm, generation_config, settings)
@@ -180,6 +188,10 @@ def _check_supported(config: GenerationConfig) -> None:
         raise GenerationConfigError(
             f"This decoder does greedy search and sampling; the settings ask for {mode.value}."
         )
+    for name in _UNIT_FIELDS:
+        value = getattr(config, name, None)
+        if value is not None and not 0 <= value <= 1:
+            raise GenerationConfigError(f"{name} must be between 0 and 1, got {value}.")
     if config.num_return_sequences not in (None, 1):
         raise GenerationConfigError(
             f"num_return_sequences must be 1, got {config.num_return_sequences}."

@@ -36,12 +36,11 @@ def byte_tokenizer(
     core = Tokenizer(models.BPE(vocab, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()
+    core.add_special_tokens([AddedToken(t, special=True) for t in SPECIALS])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core, eos_token="<eos>", bos_token="<bos>", pad_token="<eos>"
     )
-    tokenizer.add_special_tokens(
-        {"extra_special_tokens": [AddedToken(t, special=True) for t in SPECIALS[2:]]}
-    )
+    tokenizer.add_special_tokens({"extra_special_tokens": SPECIALS[2:]})
     if extra_tokens:
         tokenizer.add_tokens([AddedToken(t, normalized=False) for t in extra_tokens])
     tokenizer.chat_template = CHAT_TEMPLATE if chat else None
@@ -129,7 +128,9 @@ def tiny_lms() -> Callable[[str], LanguageModel]:
 
     def lm(family: str) -> LanguageModel:
         if family not in made:
-            made[family] = LanguageModel(tiny_model(family), byte_tokenizer(), name=f"tiny-{family}")
+            made[family] = LanguageModel(
+                tiny_model(family), byte_tokenizer(), name=f"tiny-{family}"
+            )
         return made[family]
 
     return lm
