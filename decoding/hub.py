@@ -1,0 +1,142 @@
+"""A Hugging Face Hub id -> a complete model folder on this machine; it loads nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from tqdm import tqdm
+
+from decoding.checkpoint import (
+    WEIGHT_SHARD,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    check_config,
+    check_files,
+    read_json,
+)
+from decoding.errors import ModelLoadError
+from decoding.progress import Progress
+
+PROBE_SECONDS = 5.0
+SMALL_FILES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
+
+
+def hub_folder(model_id: str, progress: Progress) -> Path:
+    """The folder of a model in the Hub's own cache, fetched first where it is incomplete.
+
+    One short question decides whether the Hub can be reached; left alone, its library would
+    retry for about 23 seconds per file. Without the Hub, what is on the disk is used.
+
+    Raises:
+        ModelLoadError: no such model, no access to it, nothing usable in it, or the Hub is
+            out of reach and the model is not on this machine.
+    """
+    try:
+        info = HfApi().model_info(model_id, timeout=PROBE_SECONDS)
+    except HFValidationError as error:
+        raise ModelLoadError(_no_such_model(model_id)) from error
+    except GatedRepoError as error:
+        raise ModelLoadError(_no_access(model_id)) from error
+    except RepositoryNotFoundError as error:
+        raise ModelLoadError(_no_such_model(model_id)) from error
+    except Exception as error:  # each transport has its own: names, certificates, proxies
+        return _folder_on_disk(model_id, error)
+    names = {file.rfilename for file in info.siblings or [] if "/" not in file.rfilename}
+    check_files(names, model_id)
+    return _fetch(model_id, info.sha, names, progress)
+
+
+def _fetch(model_id: str, revision: str | None, names: set[str], progress: Progress) -> Path:
+    try:
+        config = Path(hf_hub_download(model_id, "config.json", revision=revision))
+        check_config(read_json(config, model_id), model_id)
+        folder = snapshot_download(
+            model_id,
+            revision=revision,
+            allow_patterns=sorted(filter(_is_needed, names)),
+            tqdm_class=_bar_that_reports(progress),
+        )
+    except GatedRepoError as error:
+        raise ModelLoadError(_no_access(model_id)) from error
+    except ModelLoadError:
+        raise
+    except Exception as error:  # as above; a full disk, too, arrives under several names
+        raise ModelLoadError(
+            f"{model_id} could not be fetched from the Hugging Face Hub ({_brief(error)}); "
+            "check the network and the space on the disk, and start again: what is here "
+            "already is kept."
+        ) from error
+    return Path(folder)
+
+
+def _is_needed(name: str) -> bool:
+    is_weights = name in (WEIGHTS, WEIGHTS_INDEX) or WEIGHT_SHARD.fullmatch(name) is not None
+    return is_weights or (name.endswith(SMALL_FILES) and not name.endswith(".index.json"))
+
+
+def _folder_on_disk(model_id: str, cause: Exception) -> Path:
+    try:
+        return Path(snapshot_download(model_id, local_files_only=True))
+    except (LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise ModelLoadError(
+            f"The Hugging Face Hub cannot be reached ({_brief(cause)}) and {model_id} is not "
+            "on this machine: check the network, or give the path of a local folder or a "
+            ".gguf file."
+        ) from error
+
+
+def _no_such_model(model_id: str) -> str:
+    return (
+        f"There is no model {model_id!r} on the Hugging Face Hub, or it is private, and no "
+        "folder by that name here: check the spelling (owner/name)."
+    )
+
+
+def _no_access(model_id: str) -> str:
+    return (
+        f"{model_id} is gated: accept its conditions at https://huggingface.co/{model_id}, "
+        "then put an access token of that account into the environment variable HF_TOKEN or "
+        "run `hf auth login`, and start again."
+    )
+
+
+def _brief(error: BaseException) -> str:
+    """The first line of an error, without the request's headers or a stack of causes."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _bar_that_reports(progress: Progress) -> Any:
+    """A tqdm that draws nothing and passes the bytes of the whole download on."""
+
+    class Reporting(tqdm):  # type: ignore[misc]  # tqdm has no types
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._counts_bytes = kwargs.get("unit") == "B"
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "disable": False, "file": _Silence()})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            drawn: bool | None = super().update(n)
+            if self._counts_bytes:
+                progress("download", int(self.n), int(self.total or 0))
+            return drawn
+
+    return Reporting
+
+
+class _Silence:
+    """A terminal that shows nothing: tqdm stops counting when it is merely disabled."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
