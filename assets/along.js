@@ -2,7 +2,7 @@
 
 import { make, write } from "./make.js";
 import { Chart, baseLayout, colour, ticks } from "./plot.js";
-import { at, follows, hover, isRunning, pin, store } from "./store.js";
+import { at, follows, hover, isRunning, pin, store, surprisal } from "./store.js";
 import { bytes, count, duration, fixed, percent, say } from "./words.js";
 
 const MARGIN = { l: 46, r: 34, t: 6, b: 20 };
@@ -63,13 +63,11 @@ class Columns {
   }
 }
 
-const surprisal = (step) => Math.max(0, -step.lp / Math.LN2);
-
 const steps = { line: { shape: "hvh", width: 1 }, mode: "lines", type: "scatter" };
 
 function confidenceFigure(columns) {
   const [probability, entropy, surprise] = columns.update();
-  const top = Math.max(4, ...entropy.slice(-400), ...surprise.slice(-400));
+  const top = Math.max(4, ...entropy, ...surprise.filter(Number.isFinite));
   const layout = axes(1, [0, 0.5, 1], (value) => `${100 * value} %`);
   const line = (width, name) => ({ color: colour(name), width });
   return {
@@ -107,7 +105,7 @@ function cacheFigure(columns) {
       { ...area, name: "prompt_bytes", y: prompt, line: { width: 0 }, fillcolor: colour("model") },
       { ...area, name: "new_bytes", y: fresh, line: { width: 1.5, color: colour("drawn") }, fillcolor: colour("drawn") },
     ],
-    layout: { ...axes(top, ticks(top, 3), (value) => (value ? bytes(value) : "0")), margin: { ...MARGIN, l: 62 } },
+    layout: { ...axes(top, ticks(top, 3), (value) => bytes(value, true)), margin: { ...MARGIN, l: 62 } },
   };
 }
 

@@ -8,6 +8,7 @@ import { at, follows, isRunning, store } from "./store.js";
 import { fixed, percent, say } from "./words.js";
 
 const FEW = 12;
+const NUMBERS_WIDTH = 96;
 const MARGIN = { l: 128, r: 12, t: 2, b: 22 };
 
 function shares(step, limit) {
@@ -26,7 +27,7 @@ function note(candidate) {
   return q > 0 ? `${points(p)} → <b>${points(q)}</b>` : `${points(p)} ${say("views.distribution.cut")}`;
 }
 
-function figureOf(step, limit) {
+function figureOf(step, limit, width) {
   const base = baseLayout();
   const { rows, others } = shares(step, limit);
   const n = rows.length;
@@ -35,7 +36,8 @@ function figureOf(step, limit) {
   const drawn = rows.map(([, , , q]) => q);
   const ends = rows.map(([, , p, q]) => Math.max(p, q));
   const top = Math.max(others, ...ends, 0.01);
-  const range = top * 1.34;
+  // Room for the numbers behind the longest bar, whatever the width.
+  const range = top * Math.max(1.1, width / Math.max(60, width - NUMBERS_WIDTH));
   const marks = ticks(Math.min(1, range), 4);
   const data = [
     {
@@ -105,7 +107,7 @@ function figureOf(step, limit) {
 }
 
 export function distribution(root) {
-  const [name, detail] = [make("span"), make("small")];
+  const [name, detail] = [make("h2"), make("p", { className: "reading one-line" })];
   const toggle = make("button", { type: "button", className: "quiet" });
   const empty = make("p", { className: "empty" });
   const box = make("div", { id: "probability-chart", tabIndex: 0 });
@@ -117,12 +119,12 @@ export function distribution(root) {
     make("i", { className: "swatch narrow" }), drawn,
   );
   root.replaceChildren(
-    make("header", {}, make("h2", {}, name, detail), toggle), empty, box, key,
+    make("header", {}, name, toggle), detail, empty, box, key,
   );
   let limit = FEW;
   const chart = new Chart(box, () => {
     const step = store.steps[at()];
-    return step ? figureOf(step, limit) : { data: [], layout: baseLayout(), text: "" };
+    return step ? figureOf(step, limit, chart.size.width - MARGIN.l - MARGIN.r) : { data: [], layout: baseLayout(), text: "" };
   });
   toggle.addEventListener("click", () => {
     limit = limit === FEW ? Infinity : FEW;
@@ -141,8 +143,8 @@ export function distribution(root) {
       toggle.textContent = say("views.distribution.all");
     }
     root.classList.toggle("is-empty", !step);
+    toggle.hidden = !step || step.c.length <= FEW;
     if (!step) return write(detail, "");
-    toggle.hidden = step.c.length <= FEW;
     if (!["look", "cursor", "steps", "run"].some((kind) => kinds.has(kind))) return;
     write(detail, say("views.distribution.detail", {
       number: step.i + 1,

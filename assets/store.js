@@ -61,6 +61,9 @@ export const isRunning = () =>
 export const at = () =>
   Math.min(store.hovered ?? store.pinned ?? Infinity, store.steps.length - 1);
 
+/** Of the chosen token, in bits; a token the model held impossible has no number on the wire. */
+export const surprisal = (step) => (step.lp === null ? Infinity : Math.max(0, -step.lp / Math.LN2));
+
 export const follows = () => store.hovered === null && store.pinned === null;
 
 export function hover(index) {

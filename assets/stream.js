@@ -3,7 +3,7 @@
 import { hasInkless, isBreak, isUnseen, quoted, redirects, visible } from "./glyphs.js";
 import { make, write } from "./make.js";
 import { sentenceAt } from "./sentence.js";
-import { at, follows, hover, isRunning, pin, store } from "./store.js";
+import { at, follows, hover, isRunning, pin, store, surprisal } from "./store.js";
 import { percent, say } from "./words.js";
 
 const LEVELS = 9;
@@ -153,15 +153,14 @@ export function textPanel(root) {
     if (kinds.has("steps") && elements.length < store.steps.length) {
       for (const step of store.steps.slice(elements.length)) {
         const element = tokenElement("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
-        if (!step.sp) element.classList.add(`d${doubt(-step.lp / Math.LN2)}`);
+        if (!step.sp) element.classList.add(`d${doubt(surprisal(step))}`);
         elements.push(element);
         newLines.add(element, step.t);
       }
       if (isAtEnd && store.pinned === null) box.scrollTop = box.scrollHeight;
     }
     const hasText = store.prompt.length + store.steps.length > 0;
-    empty.hidden = hasText;
-    box.hidden = !hasText;
+    root.classList.toggle("is-empty", !hasText);
     if (kinds.has("cursor") || kinds.has("state")) mark();
     if (kinds.has("cursor") || kinds.has("head") || kinds.has("look")) write(sentence, sentenceAt(at()));
     if (kinds.has("state") || kinds.has("look")) {

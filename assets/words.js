@@ -30,7 +30,7 @@ function lookUp(key) {
 
 /** The text under `key`, its {placeholders} filled; `key_one` where args.n is 1 and it exists. */
 export function say(key, args = {}) {
-  const template = (args.n === 1 && lookUp(`${key}_one`)) || lookUp(key) || key;
+  const template = (args.n === 1 ? lookUp(`${key}_one`) : undefined) ?? lookUp(key) ?? key;
   return template.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = args[name];
     return value === undefined ? whole : typeof value === "number" ? count(value) : String(value);
@@ -46,17 +46,20 @@ export function fixed(value, digits) {
   });
 }
 
+const SIGN = "\u00a0%";
+
 /** A probability as a percentage that never rounds doubt away: 0.9999 is not 100 %. */
 export function percent(p) {
-  if (p === 0) return "0 %";
-  if (p >= 1) return "100 %";
-  if (p > 0.999) return "> 99.9 %";
-  if (p < 0.00001) return "< 0.001 %";
+  if (p === 0) return `0${SIGN}`;
+  if (p >= 1) return `100${SIGN}`;
+  if (p > 0.999) return `>\u00a099.9${SIGN}`;
+  if (p < 0.00001) return `<\u00a00.001${SIGN}`;
   const digits = p > 0.99 ? 1 : p >= 0.1 ? 0 : p >= 0.01 ? 1 : p >= 0.001 ? 2 : 3;
-  return `${fixed(100 * p, digits)} %`;
+  return `${fixed(100 * p, digits)}${SIGN}`;
 }
 
-export function bytes(n) {
+/** Decimal units, three digits; a round number, such as an axis has, without zeros. */
+export function bytes(n, isRound = false) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let power = 0;
   while (n >= 1000 && power < units.length - 1) {
@@ -64,7 +67,10 @@ export function bytes(n) {
     power += 1;
   }
   const digits = power === 0 ? 0 : n < 10 ? 2 : n < 100 ? 1 : 0;
-  return `${fixed(n, digits)} ${units[power]}`;
+  const number = isRound
+    ? n.toLocaleString(language, { maximumFractionDigits: 1 })
+    : fixed(n, digits);
+  return `${number}\u00a0${units[power]}`;
 }
 
 export function duration(seconds) {
