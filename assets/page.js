@@ -65,7 +65,8 @@ function summary(root) {
   const [name, where, how] = [make("b"), make("span"), make("span")];
   root.replaceChildren(name, where, how);
   return () => {
-    const { model, config } = store;
+    const { model } = store;
+    const config = store.settings ?? store.config;
     write(name, model?.name ?? "");
     const precision = model?.quantization ?? model?.dtype;
     write(where, model ? `${precision} · ${String(model.device).toUpperCase()}` : "");
@@ -92,6 +93,10 @@ const VIEWS = {
 function mount(name, element, feed) {
   if (name === "frame") return receive(element);
   if (name === "feed") return connect((run, start) => feed.server.steps_from(run, start));
+  if (name === "settings") {
+    store.settings = element;
+    return touch("head");
+  }
   watch(name, VIEWS[name](element.querySelector(".view") ?? element));
 }
 

@@ -7,8 +7,10 @@ export const store = {
   progress: null,
   model: null,
   config: {},
+  settings: null,
   prompt: [],
   steps: [],
+  total: 0,
   hovered: null,
   pinned: null,
 };
@@ -55,7 +57,7 @@ export function connect(stepsFrom) {
 }
 
 export const isRunning = () =>
-  store.run !== "" && ["queued", "loading", "prefill", "decoding"].includes(store.state);
+  ["queued", "loading", "prefill", "decoding"].includes(store.state);
 
 /** Index of the step that all views show; -1 before the first. */
 export const at = () =>
@@ -87,17 +89,24 @@ export function receive(text) {
     store.model = frame.model;
     touch("head");
   }
-  if (frame.run === "" && store.run !== "") return;
+  if (frame.run === "") return waitFor(frame);
   if (frame.run !== store.run) begin(frame.run);
   take(frame);
-  const missing = Math.max(frame.start, frame.total) > store.steps.length;
-  if (missing || (frame.total > 0 && store.prompt.length === 0)) ask();
+  setState(frame);
+  if (isIncomplete()) ask();
+}
+
+// What the page waits for belongs to no run yet: the last run stays to be looked at.
+function waitFor(frame) {
+  const isAboutModel = frame.state === "ready" || frame.state === "loading";
+  if (isAboutModel && store.run !== "" && store.state !== "loading") return;
+  setState(frame);
 }
 
 function begin(run) {
   if (store.run) past.push(store.run);
   if (past.length > 50) past.shift();
-  Object.assign(store, { run, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
+  Object.assign(store, { run, total: 0, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
   touch("run", "head", "steps", "cursor");
 }
 
@@ -109,10 +118,16 @@ function take(frame) {
   const known = store.steps.length;
   for (const step of frame.steps) if (step.i === store.steps.length) store.steps.push(step);
   if (store.steps.length > known) touch("steps", "cursor");
-  store.state = frame.state;
-  store.message = frame.message ?? null;
-  store.progress = frame.progress ?? null;
-  touch("state");
+  store.total = Math.max(store.total, frame.total);
+  return store.steps.length > known;
+}
+
+const isIncomplete = () =>
+  store.total > store.steps.length || (store.total > 0 && store.prompt.length === 0);
+
+function setState({ state, message = null, progress = null }) {
+  Object.assign(store, { state, message, progress });
+  touch("state", "cursor");
 }
 
 // Gradio merges the updates of a background tab, so frames can be lost.
@@ -125,7 +140,8 @@ function ask() {
     (text) => {
       isAsking = false;
       const frame = text ? JSON.parse(text) : null;
-      if (frame?.run === store.run) take(frame);
+      // Its state may be older than that of a frame which came while it was under way.
+      if (frame?.run === store.run && take(frame) && isIncomplete()) ask();
     },
     (error) => {
       isAsking = false;
