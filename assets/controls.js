@@ -1,0 +1,42 @@
+// The words and values of Gradio's own controls, changed in the page without the server.
+
+const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "null");
+const texts = read("decoding-live-texts") ?? {};
+const examples = read("decoding-live-examples") ?? [];
+
+const language = () => (document.documentElement.lang in texts ? document.documentElement.lang : "en");
+const update = (properties) => ({ ...properties, __type__: "update" });
+
+/** One update for each native control, in the order in which the page's event lists them. */
+function labels(settingNames) {
+  const { page, settings } = texts[language()];
+  return [
+    update({ label: page.prompt, placeholder: page.prompt_placeholder }),
+    update({ label: page.chat, info: page.chat_help }),
+    update({ label: page.system, info: page.system_help }),
+    ...settingNames.map((name) => update({ label: settings[name].label, info: settings[name].help })),
+    update({ value: page.generate }),
+    update({ value: page.stop }),
+    update({ label: page.settings }),
+    ...examples.map((example) => update({ value: example.label[language()] })),
+  ];
+}
+
+/** The values of an example: the prompt, and the settings it names; the others stay. */
+function example(number, settingNames, values) {
+  const { prompt, settings = {} } = examples[number];
+  document.querySelector("#prompt textarea")?.focus();
+  return [prompt[language()], ...settingNames.map((name, i) => (name in settings ? settings[name] : values[i]))];
+}
+
+/** Tells the page's views what the next run will use. */
+function report(settingNames, values) {
+  const settings = Object.fromEntries(settingNames.map((name, i) => [name, values[i]]));
+  (window.decodingLiveQueue ??= []).push(["settings", settings]);
+  window.decodingLive?.flush();
+}
+
+window.decodingLiveControls = { labels, example, report };
+
+const relabel = () => document.querySelector("#language-changed")?.click();
+addEventListener("decodingLive:language", relabel);

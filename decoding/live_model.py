@@ -1,0 +1,186 @@
+"""The one model that all visitors share: loaded and run on the worker's thread, nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from decoding.errors import DecodingError
+from decoding.run import KVFormula, ModelFacts, ModelStatus, PromptToken, RunHead, RunRequest
+from decoding.step import DecodingStep
+from decoding.worker import Stopped, Stream, Worker
+
+if TYPE_CHECKING:
+    from decoding.models import LanguageModel
+
+Event = RunHead | DecodingStep
+Progress = Callable[[str, int | None, int | None], None]
+Load = Callable[[Progress], "LanguageModel"]
+OnPrefill = Callable[[int, int], None]
+Steps = Callable[[list[int], RunRequest], Iterator[DecodingStep | DecodingError]]
+
+SHOWN_CONFIG = (
+    "do_sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "repetition_penalty",
+    "no_repeat_ngram_size",
+    "max_new_tokens",
+    "stop_strings",
+)
+
+
+class LiveModel:
+    """Loads a model as soon as it is made, and decodes for one visitor after the other."""
+
+    def __init__(self, load: Load, on_device: Callable[[Steps], Steps] | None = None) -> None:
+        """Starts loading and returns at once.
+
+        Args:
+            load: called as `load(progress)` on the worker's thread.
+            on_device: wraps the function that decodes, where an accelerator is lent for the
+                time of a call only (`spaces.GPU`). Such a call runs in another process: what
+                goes in and comes out is pickled, and the prompt's progress is not known.
+        """
+        self.status = ModelStatus()
+        self._load = load
+        self._lm: LanguageModel | None = None
+        self._steps = None if on_device is None else on_device(self._lent_steps())
+        self.worker = Worker()
+        self._loading = self.worker.submit(self._try_to_load)
+
+    def wait(self) -> None:
+        """Returns when the first attempt at loading has ended."""
+        self._loading.result()
+
+    def stream(self, request: RunRequest, on_prefill: OnPrefill) -> Stream[Event]:
+        """The head and then the steps of a run that takes its place in line.
+
+        Args:
+            request: what to decode.
+            on_prefill: called on the worker's thread with (tokens fed, prompt tokens).
+        """
+
+        def start(is_stopped: Callable[[], bool]) -> Iterator[Event]:
+            def look_up(done: int, total: int) -> None:
+                on_prefill(done, total)
+                if is_stopped():
+                    raise Stopped
+
+            return self._events(request, look_up)
+
+        return self.worker.stream(start)
+
+    def _events(self, request: RunRequest, on_prefill: OnPrefill) -> Iterator[Event]:
+        from decoding.decoder import decode
+        from decoding.prompts import prompt_token_ids
+
+        lm = self._loaded()
+        ids = prompt_token_ids(lm, request.prompt)
+        if self._steps is None:
+            steps: Iterator[DecodingStep | DecodingError] = decode(
+                lm, ids, on_prefill=on_prefill, **_arguments(lm, request)
+            )
+        else:
+            steps = self._steps(ids, request)
+        yield run_head(lm, ids, request)
+        try:
+            for step in steps:
+                if isinstance(step, DecodingError):
+                    raise step
+                yield step
+        finally:
+            steps.close()  # type: ignore[attr-defined]
+
+    def _lent_steps(self) -> Steps:
+        def lent_steps(
+            ids: list[int], request: RunRequest
+        ) -> Iterator[DecodingStep | DecodingError]:
+            from decoding.decoder import decode
+
+            # Only the class name of an error would come back from that process.
+            try:
+                lm = self._loaded()
+                yield from decode(lm, ids, **_arguments(lm, request))
+            except DecodingError as error:
+                yield error
+
+        return lent_steps
+
+    def _loaded(self) -> LanguageModel:
+        """The model; tries once more when an earlier attempt failed."""
+        if self._lm is None:
+            self._try_to_load()
+        if self._lm is None:
+            raise self.status.error or RuntimeError("the model is not loaded")
+        return self._lm
+
+    def _try_to_load(self) -> None:
+        self.status = ModelStatus()
+        try:
+            self._lm = self._load(self._report)
+            facts = model_facts(self._lm)
+        except Exception as error:  # kept for whoever asks for the model: see `_loaded`
+            self.status = ModelStatus(state="error", error=error)
+        else:
+            self.status = ModelStatus(state="ready", facts=facts)
+
+    def _report(self, stage: str, done: int | None, total: int | None) -> None:
+        progress = None if done is None or not total else (done, total)
+        self.status = replace(self.status, stage=stage, progress=progress)
+
+
+def _arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
+    generation = dict(request.generation)
+    # At 0 it cuts nothing, and yet its processor would sort the vocabulary at each step.
+    if not generation.get("min_p") and not lm.model.generation_config.min_p:
+        generation.pop("min_p", None)
+    return {
+        "seed": request.seed,
+        "top_candidates": request.top_candidates,
+        "use_cache": request.use_cache,
+        **generation,
+    }
+
+
+def run_head(lm: LanguageModel, ids: list[int], request: RunRequest) -> RunHead:
+    """The prompt as the model saw it, and the settings in force."""
+    from decoding.detokenizer import token_text
+
+    tokens = (PromptToken(i, token_text(lm.tokenizer, i), i in lm.special_token_ids) for i in ids)
+    own = lm.model.generation_config
+    config = {name: getattr(own, name, None) for name in SHOWN_CONFIG} | request.generation
+    config |= {"seed": request.seed, "use_cache": request.use_cache}
+    return RunHead(tuple(tokens), model_facts(lm), config)
+
+
+def model_facts(lm: LanguageModel) -> ModelFacts:
+    """What the page says about a model."""
+    return ModelFacts(
+        name=lm.name or type(lm.model).__name__,
+        device=str(lm.device),
+        dtype=str(lm.dtype).removeprefix("torch."),
+        quantization=lm.quantization,
+        vocab_size=lm.vocab_size,
+        context_length=lm.context_length,
+        weight_bytes=lm.weight_bytes,
+        kv=_kv_formula(lm),
+    )
+
+
+def _kv_formula(lm: LanguageModel) -> KVFormula | None:
+    """The formula with this model's numbers; `None` where they do not give its size."""
+    if lm.kv_bytes_per_token is None:
+        return None
+    config = lm.model.config.get_text_config()
+    layers, heads = config.num_hidden_layers, config.num_attention_heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    value_bytes = lm.dtype.itemsize
+    if lm.kv_bytes_per_token != 2 * layers * kv_heads * head_dim * value_bytes:
+        return None
+    return KVFormula(lm.kv_bytes_per_token, layers, kv_heads, head_dim, value_bytes)

@@ -1,0 +1,90 @@
+"""The records of one run: what was asked, on which model, how far it is; plain Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a visitor asked for, checked and complete.
+
+    Attributes:
+        prompt: text, or chat messages with `role` and `content`.
+        generation: fields of `GenerationConfig`; the model's own apply to the rest.
+        seed: of the draw; always known, so that a run can be repeated.
+        top_candidates: favourites that each step lists.
+        use_cache: whether to keep the KV cache.
+    """
+
+    prompt: str | list[dict[str, str]]
+    generation: dict[str, Any]
+    seed: int
+    top_candidates: int = 20
+    use_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KVFormula:
+    """2 x layers x kv_heads x head_dim x value_bytes, where it holds for a model."""
+
+    bytes_per_token: int
+    layers: int
+    kv_heads: int
+    head_dim: int
+    value_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What the page says about the model; sizes in bytes, lengths in tokens."""
+
+    name: str
+    device: str
+    dtype: str
+    quantization: str | None
+    vocab_size: int
+    context_length: int | None
+    weight_bytes: int
+    kv: KVFormula | None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptToken:
+    """One token of the prompt as the model saw it."""
+
+    token_id: int
+    text: str
+    is_special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """What is known once the prompt is tokenized, before the first inference.
+
+    Attributes:
+        config: the settings in force by their names in `GenerationConfig`, and the seed.
+    """
+
+    prompt: tuple[PromptToken, ...]
+    model: ModelFacts
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """How far the model is.
+
+    Attributes:
+        stage: what is being done while it loads: `"download"`, `"prepare"` or `"load"`.
+        progress: (done, total) of that stage, in bytes where they are known.
+        error: why it could not be loaded; one sentence.
+        facts: once it is ready.
+    """
+
+    state: Literal["loading", "ready", "error"] = "loading"
+    stage: str = "load"
+    progress: tuple[int, int] | None = None
+    error: Exception | None = field(default=None, compare=False)
+    facts: ModelFacts | None = None

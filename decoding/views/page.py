@@ -1,0 +1,132 @@
+"""The page's layout: Gradio's own controls, and the empty views that the scripts fill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from decoding.views.components import Feed, View
+from decoding.views.serving import FILES_ADDRESS
+from decoding.views.settings import PAGE_SETTINGS, Limits, Setting, within
+from decoding.views.texts import DEFAULT_LANGUAGE, examples, texts
+
+SCRIPTS = ("page.js", "controls.js")
+
+
+@dataclass
+class Page:
+    """The parts of the page that events read or change.
+
+    Attributes:
+        settings: the controls by the settings' names.
+        chips: the examples' buttons, in the examples' order.
+        relabel: pressed by the scripts when the language changed.
+    """
+
+    prompt: gr.Textbox
+    generate: gr.Button
+    stop: gr.Button
+    chat: gr.Checkbox
+    system: gr.Textbox
+    feed: Feed
+    model_feed: Feed
+    accordion: gr.Accordion
+    relabel: gr.Button
+    settings: dict[str, gr.components.Component] = field(default_factory=dict)
+    chips: list[gr.Button] = field(default_factory=list)
+
+    @property
+    def controls(self) -> list[gr.components.Component]:
+        """All that one request is made of, in the order in which it is read."""
+        return [self.prompt, self.chat, self.system, *self.settings.values()]
+
+
+def build_page(limits: Limits, steps_from: Callable[..., str]) -> Page:
+    """Lays the page out inside the `gr.Blocks` that is being built."""
+    words = texts()[DEFAULT_LANGUAGE]["page"]
+    View("header", elem_id="page-header")
+    with gr.Column(elem_id="ask"):
+        with gr.Row(elem_id="ask-row"):
+            with gr.Column(elem_id="ask-prompt"):
+                prompt = gr.Textbox(
+                    label=words["prompt"],
+                    placeholder=words["prompt_placeholder"],
+                    show_label=False,
+                    container=False,
+                    lines=1,
+                    max_lines=6,
+                    elem_id="prompt",
+                )
+                with gr.Row(elem_id="examples"):
+                    chips = [_chip(example) for example in examples()]
+            with gr.Column(elem_id="ask-run"):
+                with gr.Row(elem_id="run-buttons"):
+                    generate = gr.Button(words["generate"], variant="primary", elem_id="generate")
+                    stop = gr.Button(words["stop"], elem_id="stop")
+                View("summary", elem_id="summary")
+        with gr.Accordion(words["settings"], open=False, elem_id="settings") as accordion:
+            with gr.Row():
+                chat = gr.Checkbox(
+                    True, label=words["chat"], info=words["chat_help"], elem_id="setting-chat"
+                )
+                system = gr.Textbox(
+                    label=words["system"], info=words["system_help"], elem_id="setting-system"
+                )
+            with gr.Row(elem_id="setting-grid"):
+                settings = {s.name: _control(within(s, limits)) for s in PAGE_SETTINGS}
+    View("status", elem_id="status")
+    with gr.Row(elem_id="panels"):
+        View("text", elem_id="text-panel")
+        View("distribution", elem_id="distribution-panel")
+    with gr.Row(elem_id="charts"):
+        for name in ("confidence", "kv-cache", "latency"):
+            View(name, elem_id=f"{name}-panel")
+    feed = Feed(elem_id="feed", server_functions=[steps_from])
+    model_feed = Feed(elem_id="model-feed", server_functions=[steps_from])
+    relabel = gr.Button("", elem_id="language-changed", visible="hidden")
+    return Page(
+        prompt, generate, stop, chat, system, feed, model_feed, accordion, relabel, settings, chips
+    )
+
+
+def _chip(example: dict[str, Any]) -> gr.Button:
+    return gr.Button(example["label"][DEFAULT_LANGUAGE], size="sm", elem_classes="chip")
+
+
+def _control(setting: Setting) -> gr.components.Component:
+    words = texts()[DEFAULT_LANGUAGE]["settings"][setting.name]
+    common: dict[str, Any] = {
+        "label": words["label"],
+        "info": words["help"],
+        "elem_id": f"setting-{setting.name}",
+    }
+    if setting.kind == "switch":
+        return gr.Checkbox(setting.default, **common)
+    if setting.kind == "lines":
+        return gr.Textbox("\n".join(setting.default), lines=1, max_lines=4, **common)
+    if setting.kind == "seed":
+        return gr.Number(
+            setting.default, precision=0, minimum=setting.low, maximum=setting.high, **common
+        )
+    return gr.Slider(setting.low, setting.high, setting.default, step=setting.step, **common)
+
+
+def head() -> str:
+    """What the page's `<head>` loads: the words, Plotly's own script, and the page's scripts."""
+    modules = "".join(
+        f'<script type="module" src="{FILES_ADDRESS}/{name}"></script>' for name in SCRIPTS
+    )
+    return (
+        f"{_data('decoding-live-texts', texts())}{_data('decoding-live-examples', examples())}"
+        f'<link rel="stylesheet" href="{FILES_ADDRESS}/page.css">'
+        f'<script src="{FILES_ADDRESS}/plotly.min.js" defer></script>{modules}'
+    )
+
+
+def _data(elem_id: str, value: object) -> str:
+    data = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{elem_id}">{data}</script>'

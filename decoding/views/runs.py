@@ -1,0 +1,152 @@
+"""Who is decoding: each visitor's run, its place in line, and the frames that show it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from threading import Lock
+from typing import Any, Protocol
+
+from decoding.errors import DecodingError
+from decoding.run import ModelStatus, RunHead, RunRequest
+from decoding.step import DecodingStep
+from decoding.views.frames import LastRuns, RunLog, error_message, model_frame, page_frame, say
+from decoding.views.settings import Limits, RequestError
+from decoding.worker import Stream
+
+SECONDS_A_FRAME = 1 / 12
+# Gradio can close a generator only between two yields, so a run that waits yields too.
+SECONDS_A_SIGN_OF_LIFE = 0.25
+
+log = logging.getLogger(__name__)
+
+RunStream = Stream[RunHead | DecodingStep]
+
+
+class Model(Protocol):
+    """What is asked of the model that all visitors share."""
+
+    status: ModelStatus
+
+    def stream(self, request: RunRequest, on_prefill: Callable[[int, int], None]) -> RunStream:
+        """The head and then the steps of a run that takes its place in line."""
+
+
+class Runs:
+    """The runs of all visitors on one model; a visitor is known by the session's hash."""
+
+    def __init__(self, model: Model, limits: Limits) -> None:
+        self.model = model
+        self.limits = limits
+        self.last_runs = LastRuns()
+        self._streams: dict[RunStream, str] = {}
+        self._newest: dict[str, RunLog] = {}
+        self._lock = Lock()
+
+    def model_frames(self) -> Iterator[str]:
+        """How far the model is, until it is ready or failed."""
+        shown = None
+        while True:
+            status = self.model.status
+            if status != shown:
+                yield model_frame(status)
+            if status.state != "loading":
+                return
+            shown = status
+            time.sleep(SECONDS_A_SIGN_OF_LIFE)
+
+    def frames(self, visitor: str, read: Callable[[], RunRequest]) -> Iterator[str]:
+        """A run as the page's frames; ends the visitor's earlier one.
+
+        Until the prompt is known in tokens the frames belong to no run, so that a request
+        that fails leaves the last run on the page.
+        """
+        run = RunLog()
+        try:
+            yield from self._frames(visitor, run, read())
+        except DecodingError as error:
+            yield self._failed(run, error)
+        except Exception as error:
+            log.exception("A run failed")
+            yield self._failed(run, error)
+
+    def steps(self, visitor: str, request: RunRequest) -> Iterator[dict[str, Any]]:
+        """A run as full records, beside the visitor's other ones."""
+        stream = self._open(visitor, request, lambda _done, _total: None)
+        try:
+            while not stream.done:
+                for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
+                    if isinstance(event, DecodingStep):
+                        yield asdict(event)
+        finally:
+            self._close(stream)
+
+    def stop(self, visitor: str) -> None:
+        """Ends all that this visitor runs or waits for; returns at once."""
+        with self._lock:
+            own = [stream for stream, owner in self._streams.items() if owner == visitor]
+        for stream in own:
+            self._close(stream)
+
+    def _frames(self, visitor: str, run: RunLog, request: RunRequest) -> Iterator[str]:
+        def on_prefill(done: int, total: int) -> None:
+            run.progress = (done, total)
+
+        self.stop(visitor)
+        self._newest[visitor] = run
+        stream = self._open(visitor, request, on_prefill)
+        try:
+            yield self._waiting_frame(stream)
+            while not stream.done:
+                time.sleep(SECONDS_A_FRAME)
+                for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
+                    run.add(event)
+                if run.has_head:
+                    self.last_runs.keep(run)
+                    yield run.next_frame()
+                elif not stream.done:
+                    yield self._waiting_frame(stream)
+            # A run that a newer one replaced says no more: its frame would come after that one's.
+            if run.state != "finished" and self._newest.get(visitor) is run:
+                run.state = "stopped"
+                yield run.next_frame() if run.has_head else page_frame("stopped")
+        finally:
+            self._close(stream)
+            if self._newest.get(visitor) is run:
+                del self._newest[visitor]
+
+    def _open(
+        self, visitor: str, request: RunRequest, on_prefill: Callable[[int, int], None]
+    ) -> RunStream:
+        with self._lock:
+            if len(self._streams) > self.limits.waiting:
+                raise RequestError(
+                    f"{self.limits.waiting} runs are waiting already, which is all this page "
+                    "takes: try again in a minute.",
+                    "queue_full",
+                    limit=self.limits.waiting,
+                )
+            stream = self.model.stream(request, on_prefill)
+            self._streams[stream] = visitor
+            return stream
+
+    def _close(self, stream: RunStream) -> None:
+        stream.close()
+        with self._lock:
+            self._streams.pop(stream, None)
+
+    def _waiting_frame(self, stream: RunStream) -> str:
+        status = self.model.status
+        if status.state == "loading":
+            return model_frame(status)
+        if stream.started:
+            return page_frame("prefill")
+        return page_frame("queued", message=say("queue_position", position=stream.position))
+
+    def _failed(self, run: RunLog, error: Exception) -> str:
+        if not run.has_head:
+            return page_frame("error", message=error_message(error))
+        run.state = "error"
+        return run.next_frame(error_message(error))

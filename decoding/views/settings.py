@@ -1,0 +1,242 @@
+"""The settings a visitor may change: range, default, and how a value is checked."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from decoding.errors import DecodingError, GenerationConfigError, PromptError
+from decoding.run import RunRequest
+
+Kind = Literal["switch", "whole", "number", "seed", "lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of `GenerationConfig`, or one argument of `decode`.
+
+    Attributes:
+        low, high, step: the allowed range, both ends included, and the slider's step.
+        only_sampling: means nothing to greedy decoding, and is left out there.
+        on_page: has a control; the others are for the API.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    low: float = 0
+    high: float = 1
+    step: float = 1
+    only_sampling: bool = False
+    on_page: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the operator allows each visitor.
+
+    Attributes:
+        prompt_chars: characters of prompt and system prompt together.
+        new_tokens: the most `max_new_tokens` may be.
+        waiting: runs that may wait in line behind the one that runs.
+    """
+
+    prompt_chars: int = 32_000
+    new_tokens: int = 2_048
+    waiting: int = 16
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class RequestError(DecodingError):
+    """A request the page refuses by itself, in the visitor's language.
+
+    Attributes:
+        message_key: entry of the text files' `messages`.
+        message_values: what fills its placeholders.
+    """
+
+    def __init__(self, text: str, message_key: str, **values: Any) -> None:
+        super().__init__(text)
+        self.message_key = message_key
+        self.message_values = values
+
+
+class PromptRequestError(RequestError, PromptError):
+    """A prompt that is refused before it reaches the tokenizer."""
+
+
+MAX_SEED = 2**32 - 1
+MAX_STOP_STRINGS = 16
+MAX_STOP_STRING_CHARS = 200
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("do_sample", "switch", True),
+    Setting("temperature", "number", 0.7, 0.05, 5, 0.05, only_sampling=True),
+    Setting("top_k", "whole", 40, 0, 1_000, 1, only_sampling=True),
+    Setting("top_p", "number", 0.9, 0, 1, 0.01, only_sampling=True),
+    Setting("min_p", "number", 0, 0, 1, 0.01, only_sampling=True),
+    Setting("typical_p", "number", 1, 0.01, 1, 0.01, only_sampling=True),
+    Setting("repetition_penalty", "number", 1, 0.5, 3, 0.05),
+    Setting("no_repeat_ngram_size", "whole", 0, 0, 20, 1),
+    Setting("max_new_tokens", "whole", 128, 1, DEFAULT_LIMITS.new_tokens, 1),
+    Setting("seed", "seed", None, 0, MAX_SEED),
+    Setting("stop_strings", "lines", ()),
+    Setting("top_candidates", "whole", 20, 1, 50, 1),
+    Setting("use_cache", "switch", True),
+    Setting("top_h", "number", None, 0.01, 1, only_sampling=True, on_page=False),
+    Setting("epsilon_cutoff", "number", None, 0, 0.99, only_sampling=True, on_page=False),
+    Setting("eta_cutoff", "number", None, 0, 0.99, only_sampling=True, on_page=False),
+    Setting("min_new_tokens", "whole", None, 0, DEFAULT_LIMITS.new_tokens, on_page=False),
+    Setting("max_time", "number", None, 0.1, 3_600, on_page=False),
+)
+PAGE_SETTINGS = tuple(setting for setting in SETTINGS if setting.on_page)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_OWN_ARGUMENTS = ("seed", "top_candidates", "use_cache")
+
+
+def within(setting: Setting, limits: Limits) -> Setting:
+    """The setting with the operator's limit as its upper end, where there is one."""
+    if setting.name not in ("max_new_tokens", "min_new_tokens"):
+        return setting
+    default = setting.default and min(setting.default, limits.new_tokens)
+    return Setting(
+        setting.name, setting.kind, default, setting.low, limits.new_tokens, on_page=setting.on_page
+    )
+
+
+def read_request(
+    prompt: object,
+    chat: object = True,
+    system: object = "",
+    settings: Mapping[str, object] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> RunRequest:
+    """A request that is complete and within every range.
+
+    Args:
+        prompt: what the visitor typed.
+        chat: as a user's turn through the chat template, or as it stands.
+        system: the system's turn before it; empty for the template's own.
+        settings: values by name; what is absent or `None` has the page's default, or where
+            it has none, the model's own.
+        limits: the operator's.
+
+    Raises:
+        PromptError: empty or too long.
+        GenerationConfigError: an unknown name or a value outside its range.
+    """
+    if not isinstance(settings, Mapping | None):
+        raise GenerationConfigError(
+            f"settings must be an object of names and values, got {settings!r:.200}."
+        )
+    text, system_text = _read_text("prompt", prompt), _read_text("system", system or "")
+    _check_prompt(text, system_text, limits)
+    values = read_settings(settings or {}, limits)
+    own = {name: values.pop(name) for name in _OWN_ARGUMENTS}
+    if own["seed"] is None:
+        own["seed"] = secrets.randbelow(MAX_SEED + 1)
+    if not values["do_sample"]:
+        values = {name: v for name, v in values.items() if not _BY_NAME[name].only_sampling}
+    is_chat = _read_switch("chat", chat)
+    return RunRequest(_messages(text, system_text) if is_chat else text, values, **own)
+
+
+def read_settings(settings: Mapping[str, object], limits: Limits) -> dict[str, Any]:
+    """The settings by name, checked, with defaults for those not given.
+
+    Raises:
+        GenerationConfigError: with the name, the allowed range and the value received.
+    """
+    unknown = sorted(set(map(str, settings)) - set(_BY_NAME))
+    if unknown:
+        raise GenerationConfigError(
+            f"Unknown setting {unknown[0]!r:.100}: known are {', '.join(sorted(_BY_NAME))}."
+        )
+    read = {}
+    for setting in (within(setting, limits) for setting in SETTINGS):
+        value = settings.get(setting.name)
+        value = setting.default if value is None else _read(setting, value)
+        if value is not None or setting.kind == "seed":
+            read[setting.name] = value
+    if not read["stop_strings"]:
+        del read["stop_strings"]
+    return read
+
+
+def _messages(text: str, system: str) -> list[dict[str, str]]:
+    turns = [{"role": "system", "content": system}] if system else []
+    return [*turns, {"role": "user", "content": text}]
+
+
+def _check_prompt(text: str, system: str, limits: Limits) -> None:
+    if not text:
+        raise PromptRequestError(
+            "The prompt is empty: write something for the model to continue.", "prompt_empty"
+        )
+    length = len(text) + len(system)
+    if length > limits.prompt_chars:
+        raise PromptRequestError(
+            f"The prompt has {length:,} characters, and this page takes at most "
+            f"{limits.prompt_chars:,}: shorten it.",
+            "prompt_too_long",
+            length=length,
+            limit=limits.prompt_chars,
+        )
+
+
+def _read(setting: Setting, value: object) -> Any:
+    if setting.kind == "switch":
+        return _read_switch(setting.name, value)
+    if setting.kind == "lines":
+        return _read_lines(setting.name, value)
+    return _read_number(setting, value)
+
+
+def _read_text(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise PromptError(f"{name} must be a text, got {value!r:.200}.")
+    return value
+
+
+def _read_switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise GenerationConfigError(f"{name} must be true or false, got {value!r:.200}.")
+    return value
+
+
+def _read_number(setting: Setting, value: object) -> int | float:
+    whole = setting.kind != "number"
+    kind = "a whole number" if whole else "a number"
+    allowed = f"{setting.name} must be {kind} from {setting.low:,} to {setting.high:,}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise GenerationConfigError(f"{allowed}, got {value!r:.200}.")
+    if not math.isfinite(value) or not setting.low <= value <= setting.high:
+        raise GenerationConfigError(f"{allowed}, got {value!r}.")
+    if whole and value != int(value):
+        raise GenerationConfigError(f"{allowed}, got {value!r}.")
+    return int(value) if whole else float(value)
+
+
+def _read_lines(name: str, value: object) -> list[str]:
+    """A list of texts, or one text with one on each line, where `\\n` means a line break."""
+    if isinstance(value, str):
+        lines = [line.replace("\\n", "\n") for line in value.splitlines()]
+    elif isinstance(value, list | tuple) and all(isinstance(line, str) for line in value):
+        lines = [str(line) for line in value]
+    else:
+        raise GenerationConfigError(f"{name} must be a list of texts, got {value!r:.200}.")
+    lines = [line for line in lines if line]
+    if len(lines) > MAX_STOP_STRINGS or any(len(line) > MAX_STOP_STRING_CHARS for line in lines):
+        raise GenerationConfigError(
+            f"{name} must be at most {MAX_STOP_STRINGS} texts of at most "
+            f"{MAX_STOP_STRING_CHARS} characters, got {len(lines)} of up to "
+            f"{max(map(len, lines))}."
+        )
+    return lines

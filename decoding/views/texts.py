@@ -1,0 +1,29 @@
+"""The page's words, one data file per language; the examples are data too."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+LANGUAGES = ("en", "zh-TW")
+DEFAULT_LANGUAGE = "en"
+
+
+@cache
+def texts() -> dict[str, Any]:
+    """All words by language."""
+    return {language: _read(f"texts/{language}.json") for language in LANGUAGES}
+
+
+@cache
+def examples() -> list[dict[str, Any]]:
+    """Prompts that make a point: `label` by language, `prompt` by language, `chat`, `settings`."""
+    found: list[dict[str, Any]] = _read("examples.json")
+    return found
+
+
+def _read(name: str) -> Any:
+    return json.loads((ASSETS / name).read_text(encoding="utf-8"))
