@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    BitsAndBytesConfig,
     DynamicCache,
     GenerationConfig,
 )
@@ -23,10 +21,8 @@ from decoding.checkpoint import check_folder, check_gguf
 from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.errors import ModelLoadError
 from decoding.hub import hub_folder
+from decoding.placement import device_map, pick_device, pick_dtype, quantization_config
 from decoding.progress import Progress, progress_or_bar
-
-QUANTIZATIONS = ("8bit", "4bit")
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +104,12 @@ def load_model(
     Raises:
         ModelLoadError: one sentence that says what was wrong and what to do.
     """
-    torch_device = _device(device)
-    torch_dtype = _dtype(dtype, torch_device)
+    torch_device = pick_device(device)
+    torch_dtype = pick_dtype(dtype, torch_device)
     kwargs = {
         "dtype": torch_dtype,
-        "device_map": _device_map(device, torch_device),
-        "quantization_config": _quantization_config(quantization, torch_dtype),
+        "device_map": device_map(device, torch_device),
+        "quantization_config": quantization_config(quantization, torch_dtype),
     }
     with progress_or_bar(progress) as report:
         if name_or_path is not None and str(name_or_path).lower().endswith(".gguf"):
@@ -203,65 +199,6 @@ def _complete_generation_config(model: Any, tokenizer: Any) -> None:
             if tokenizer.pad_token_id is not None
             else (eos[0] if eos else None)
         )
-
-
-def _device(device: str | torch.device) -> torch.device:
-    available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-    if device == "auto":
-        return torch.device(available[0] if available else "cpu")
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise ModelLoadError(
-            f'{device!r} is no device: use "auto", "cpu", "cuda" or "mps".'
-        ) from error
-    is_there = wanted.type in (*available, "cpu", "meta")
-    if wanted.type == "cuda" and is_there and wanted.index is not None:
-        is_there = wanted.index < torch.cuda.device_count()
-    if not is_there:
-        raise ModelLoadError(
-            f"There is no device {str(wanted)!r} on this machine or in this build of torch: "
-            f'use "auto" or {" or ".join(repr(name) for name in (*available, "cpu"))}.'
-        )
-    return wanted
-
-
-def _dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype in DTYPES:
-        found: torch.dtype = getattr(torch, dtype)
-        return found
-    if dtype != "auto":
-        raise ModelLoadError(f"dtype must be one of {', '.join(DTYPES)} or auto, not {dtype!r}.")
-    if device.type == "cpu":
-        return torch.float32  # the fastest there: bfloat16 is emulated on most CPUs
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.float16
-    return torch.bfloat16
-
-
-def _device_map(wanted: str | torch.device, device: torch.device) -> Any:
-    if wanted == "auto" and device.type == "cuda" and torch.cuda.device_count() > 1:
-        return "auto"
-    return {"": device}
-
-
-def _quantization_config(name: str | None, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    if name is None:
-        return None
-    if name not in QUANTIZATIONS:
-        raise ModelLoadError(f'quantization must be "8bit", "4bit" or None, not {name!r}.')
-    if find_spec("bitsandbytes") is None:
-        raise ModelLoadError(
-            f'quantization="{name}" needs the bitsandbytes package: run '
-            "`python -m pip install bitsandbytes`."
-        )
-    if name == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
-    )
 
 
 def _quantization_of(model: Any) -> str | None:

@@ -1,0 +1,73 @@
+"""On which device, in which number format and how densely packed a model is loaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from decoding.errors import ModelLoadError
+
+QUANTIZATIONS = ("8bit", "4bit")
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def pick_device(device: str | torch.device) -> torch.device:
+    available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if device == "auto":
+        return torch.device(available[0] if available else "cpu")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ModelLoadError(
+            f'{device!r} is no device: use "auto", "cpu", "cuda" or "mps".'
+        ) from error
+    is_there = wanted.type in (*available, "cpu")
+    if wanted.type == "cuda" and is_there and wanted.index is not None:
+        is_there = wanted.index < torch.cuda.device_count()
+    if not is_there:
+        raise ModelLoadError(
+            f"There is no device {str(wanted)!r} on this machine or in this build of torch: "
+            f'use "auto" or {" or ".join(repr(name) for name in (*available, "cpu"))}.'
+        )
+    return wanted
+
+
+def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype in DTYPES:
+        found: torch.dtype = getattr(torch, dtype)
+        return found
+    if dtype != "auto":
+        raise ModelLoadError(f"dtype must be one of {', '.join(DTYPES)} or auto, not {dtype!r}.")
+    if device.type == "cpu":
+        return torch.float32  # the fastest there: bfloat16 is emulated on most CPUs
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
+def device_map(wanted: str | torch.device, device: torch.device) -> Any:
+    if wanted == "auto" and device.type == "cuda" and torch.cuda.device_count() > 1:
+        return "auto"
+    return {"": device}
+
+
+def quantization_config(name: str | None, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    if name is None:
+        return None
+    if name not in QUANTIZATIONS:
+        raise ModelLoadError(f'quantization must be "8bit", "4bit" or None, not {name!r}.')
+    if find_spec("bitsandbytes") is None:
+        raise ModelLoadError(
+            f'quantization="{name}" needs the bitsandbytes package: run '
+            "`python -m pip install bitsandbytes`."
+        )
+    if name == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+    )
