@@ -4,9 +4,12 @@ const SIGNS = new Map([
   [" ", "␣"],
   ["\n", "⏎"],
   ["\t", "⇥"],
-  ["\r", "␍"],
-  ["\u007f", "␡"],
 ]);
+// Names, because few fonts have the pictures of control characters.
+const CONTROLS = (
+  "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI " +
+  "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
+).split(" ");
 const INKLESS = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Cs}\p{Cn}\p{Co}\ufe0e\ufe0f]/u;
 const INKLESS_ALL = new RegExp(INKLESS.source, "gu");
 const DIRECTIONAL = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
@@ -15,8 +18,8 @@ function sign(character) {
   const known = SIGNS.get(character);
   if (known) return known;
   const code = character.codePointAt(0);
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-  return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  if (code < 0x20) return `‹${CONTROLS[code]}›`;
+  return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
 }
 
 // A joiner or selector between two signs of an emoji is part of its shape, not a hidden character.

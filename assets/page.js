@@ -92,7 +92,7 @@ const VIEWS = {
 
 function mount(name, element, feed) {
   if (name === "frame") return receive(element);
-  if (name === "feed") return connect((run, start) => feed.server.steps_from(run, start));
+  if (name === "feed") return connect((run, start) => feed.server.steps_from([run, start]));
   if (name === "settings") {
     store.settings = element;
     return touch("head");
