@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -18,14 +18,18 @@ except ImportError:
 
 import gradio as gr
 
-from decoding import DecodingError, LanguageModel, load_model
+from decoding.errors import DecodingError
 from decoding.live_model import LiveModel, Load
 from decoding.views.page import Page, build_page, head
 from decoding.views.runs import Runs
 from decoding.views.serving import LOCAL_HOSTS, middleware, routes
 from decoding.views.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits, read_request
 
+if TYPE_CHECKING:
+    from decoding.models import LanguageModel
+
 SPACE_GPU_SECONDS = 120
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104  a Space's container, or whoever asks for it
 SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
 
 
@@ -60,9 +64,15 @@ def build_app(
 
 
 def _loader(model: LanguageModel | Load | None) -> Load:
-    if isinstance(model, LanguageModel):
-        return lambda _progress: model
-    return model or (lambda progress: load_model(progress=progress))
+    if model is None:
+        return lambda progress: _load_model(progress=progress)
+    return model if callable(model) else lambda _progress: model
+
+
+def _load_model(name: str | None = None, **options: Any) -> LanguageModel:
+    from decoding.models import load_model  # torch: to be imported by the thread that runs it
+
+    return load_model(name, **options)
 
 
 def _lent_device() -> Callable[[Any], Any] | None:
@@ -108,7 +118,11 @@ def _wire_controls(demo: gr.Blocks, page: Page) -> None:
     own = json.dumps(SETTING_NAMES)
     controls = [page.chat, *page.settings.values()]
     in_browser = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    report = f"(...values) => {{ window.decodingLiveControls?.report({names}, values); }}"
+    report = (
+        f"(...values) => {{ const settings = {names}.map((name, i) => [name, values[i]]);"
+        " (window.decodingLiveQueue ??= []).push(['settings', Object.fromEntries(settings)]);"
+        " window.decodingLive?.flush(); }"
+    )
     gr.on(
         [demo.load, *(control.change for control in controls)],
         None,
@@ -116,6 +130,8 @@ def _wire_controls(demo: gr.Blocks, page: Page) -> None:
         js=report,
         **in_browser,
     )
+    # Whichever comes second, Gradio's controls or the scripts, puts the language's labels in place.
+    demo.load(None, js="() => { window.decodingLiveControls?.relabel(); }", **in_browser)
     for number, chip in enumerate(page.chips):
         chip.click(
             None,
@@ -162,11 +178,12 @@ def launch_options(
     limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Any]:
     """Arguments for `launch()`: everything that is open by default closed."""
-    hosts = [*LOCAL_HOSTS, *allowed_hosts, *([] if host in ("0.0.0.0", "::") else [host])]
+    hosts = [*LOCAL_HOSTS, *allowed_hosts, *([] if host in (ALL_INTERFACES, "::") else [host])]
     return {
         "server_name": host,
         "server_port": port,
         "share": False,
+        "quiet": True,
         "run_history": False,
         "enable_monitoring": False,
         "ssr_mode": False,
@@ -209,7 +226,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("quantization", str, None, "weights in 8 or 4 bits", choices=("8bit", "4bit"))
     add("device", str, "auto", "cuda, mps or cpu (default: %(default)s)")
     add("dtype", str, "auto", "float32, bfloat16 or float16 (default: %(default)s)")
-    add("host", str, "0.0.0.0" if space_host else "127.0.0.1", "address to listen on")
+    add("host", str, ALL_INTERFACES if space_host else "127.0.0.1", "address to listen on")
     add("port", int, 7860, "port to listen on (default: %(default)s)")
     add("allowed-hosts", str, space_host, "further names the page answers to, comma-separated")
     add(
@@ -218,7 +235,12 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         DEFAULT_LIMITS.new_tokens,
         "the most a visitor may ask for (%(default)s)",
     )
-    add("max-prompt-chars", int, DEFAULT_LIMITS.prompt_chars, "longest prompt taken (%(default)s)")
+    add(
+        "max-prompt-chars",
+        _positive,
+        DEFAULT_LIMITS.prompt_chars,
+        "longest prompt taken (%(default)s)",
+    )
     add(
         "max-queue",
         int,
@@ -228,13 +250,20 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Serves the page until it is interrupted."""
     options = _options(argv)
     limits = Limits(options.max_prompt_chars, options.max_new_tokens, options.max_queue)
 
     def load(progress: Any) -> LanguageModel:
-        return load_model(
+        return _load_model(
             options.model,
             device=options.device,
             dtype=options.dtype,
@@ -245,15 +274,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     demo = build_app(load, limits=limits)
     if _lent_device() is not None:
         demo.runs.model.wait()  # weights are handed to ZeroGPU once, when the server starts
-    demo.launch(
+    _app, address, _share = demo.launch(
+        prevent_thread_lock=True,
         **launch_options(
             host=options.host,
             port=options.port,
             allowed_hosts=[name for name in options.allowed_hosts.split(",") if name],
             frame_ancestors=["https://huggingface.co"] if os.environ.get("SPACE_HOST") else [],
             limits=limits,
-        )
+        ),
     )
+    print(f"Decoding Live: {address}", flush=True)
+    demo.block_thread()
 
 
 if __name__ == "__main__":

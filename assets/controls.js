@@ -29,14 +29,8 @@ function example(number, settingNames, values) {
   return [prompt[language()], ...settingNames.map((name, i) => (name in settings ? settings[name] : values[i]))];
 }
 
-/** Tells the page's views what the next run will use. */
-function report(settingNames, values) {
-  const settings = Object.fromEntries(settingNames.map((name, i) => [name, values[i]]));
-  (window.decodingLiveQueue ??= []).push(["settings", settings]);
-  window.decodingLive?.flush();
-}
-
-window.decodingLiveControls = { labels, example, report };
-
 const relabel = () => document.querySelector("#language-changed")?.click();
+
+window.decodingLiveControls = { labels, example, relabel };
 addEventListener("decodingLive:language", relabel);
+relabel();

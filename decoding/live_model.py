@@ -18,7 +18,8 @@ Event = RunHead | DecodingStep
 Progress = Callable[[str, int | None, int | None], None]
 Load = Callable[[Progress], "LanguageModel"]
 OnPrefill = Callable[[int, int], None]
-Steps = Callable[[list[int], RunRequest], Iterator[DecodingStep | DecodingError]]
+StepOrError = DecodingStep | DecodingError
+Steps = Callable[[list[int], RunRequest], Iterator[StepOrError]]
 
 SHOWN_CONFIG = (
     "do_sample",
@@ -82,7 +83,7 @@ class LiveModel:
         lm = self._loaded()
         ids = prompt_token_ids(lm, request.prompt)
         if self._steps is None:
-            steps: Iterator[DecodingStep | DecodingError] = decode(
+            steps: Iterator[StepOrError] = decode(
                 lm, ids, on_prefill=on_prefill, **_arguments(lm, request)
             )
         else:
@@ -97,9 +98,7 @@ class LiveModel:
             steps.close()  # type: ignore[attr-defined]
 
     def _lent_steps(self) -> Steps:
-        def lent_steps(
-            ids: list[int], request: RunRequest
-        ) -> Iterator[DecodingStep | DecodingError]:
+        def lent_steps(ids: list[int], request: RunRequest) -> Iterator[StepOrError]:
             from decoding.decoder import decode
 
             # Only the class name of an error would come back from that process.

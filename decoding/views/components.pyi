@@ -30,11 +30,8 @@ class View(gr.HTML):
             apply_default_css=False,
             elem_id=elem_id,
         )
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
@@ -56,11 +53,8 @@ class Feed(gr.HTML):
     def postprocess(self, value: str | None) -> str | None:
         """The frame as it is; that its text may look like markup is nobody's business here."""
         return value
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

@@ -225,7 +225,7 @@ def _read_number(setting: Setting, value: object) -> int | float:
 
 
 def _read_lines(name: str, value: object) -> list[str]:
-    """A list of texts, or one text with one on each line, where `\\n` means a line break."""
+    """A list of texts; or one text with one on each line, a backslash and n for a line break."""
     if isinstance(value, str):
         lines = [line.replace("\\n", "\n") for line in value.splitlines()]
     elif isinstance(value, list | tuple) and all(isinstance(line, str) for line in value):

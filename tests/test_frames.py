@@ -1,0 +1,161 @@
+"""Steps -> frames: what the page is told, how often, and in how many bytes."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decoding.errors import LogitsError
+from decoding.run import KVFormula, ModelFacts, ModelStatus, PromptToken, RunHead
+from decoding.step import Candidate, DecodingStep, KVCacheSize
+from decoding.views.frames import (
+    LastRuns,
+    RunLog,
+    error_message,
+    model_frame,
+    number,
+    page_frame,
+    step_fields,
+    to_json,
+)
+from decoding.views.settings import PromptRequestError
+
+FACTS = ModelFacts("m", "cpu", "float32", None, 49_152, 8_192, 538_000_000, None)
+HEAD = RunHead((PromptToken(1, "<|im_start|>", True),), FACTS, {"do_sample": True, "seed": 7})
+
+
+def make_step(index=0, text=" southeastern", candidates=20, finish_reason=None, **changes):
+    values = {
+        "index": index,
+        "phase": "decode" if index else "prefill",
+        "input_tokens": 1,
+        "token_id": 49_151,
+        "token": "Ġsoutheastern",
+        "text": text,
+        "is_special": False,
+        "logprob": -2.933812345678,
+        "probability": 0.0531912345678,
+        "rank": 5,
+        "sampling_probability": 0.0561234567,
+        "entropy_bits": 4.6412345678,
+        "varentropy_bits2": 9.1234567891,
+        "candidates": tuple(
+            Candidate(40_000 + i, text, text, 0.012345678 / (i + 1), 0.0234567 / (i + 1))
+            for i in range(candidates)
+        ),
+        "tail_probability": 0.26123456789,
+        "kept_tokens": 13,
+        "kv_cache": KVCacheSize(2_061, 94_970_880, (94_970_880,)),
+        "seconds": 0.0741234567,
+        "finish_reason": finish_reason,
+    }
+    return DecodingStep(**{**values, **changes})
+
+
+def test_a_step_keeps_its_numbers_under_short_names():
+    fields = step_fields(make_step(index=3))
+    assert fields["i"] == 3
+    assert fields["ph"] == "decode"
+    assert fields["p"] == 0.053191
+    assert fields["lp"] == -2.9338
+    assert fields["kv"] == [2_061, 94_970_880]
+    assert fields["c"][1] == [40_001, " southeastern", 0.0061728, 0.011728]
+    assert step_fields(make_step(kv_cache=None))["kv"] is None
+
+
+def test_a_step_with_twenty_candidates_stays_under_1200_bytes():
+    assert len(to_json(step_fields(make_step(index=2_000))).encode()) < 1_200
+
+
+@given(st.floats())
+def test_a_number_on_the_wire_is_near_or_none(value):
+    read = json.loads(to_json(number(value)))
+    if read is None:
+        assert value != value or abs(value) == float("inf")
+    else:
+        assert read == pytest.approx(value, rel=1e-4, abs=0)
+
+
+@given(st.text() | st.text(st.characters(categories=["Cs"])))
+def test_any_text_travels_unchanged_even_half_characters(text):
+    encoded = to_json({"t": text})
+    encoded.encode()
+    # Two halves side by side are read as the character they make.
+    read = json.loads(encoded)["t"]
+    assert read.encode("utf-16", "surrogatepass") == text.encode("utf-16", "surrogatepass")
+
+
+def test_frames_carry_each_step_once_and_the_head_first():
+    run = RunLog()
+    run.add(HEAD)
+    run.progress = (128, 300)
+    first = json.loads(run.next_frame())
+    assert (first["state"], first["progress"], first["total"]) == ("prefill", [128, 300], 0)
+    assert first["head"]["prompt"] == [[1, "<|im_start|>", 1]]
+    assert first["head"]["model"]["name"] == "m"
+    run.add(make_step(0))
+    run.add(make_step(1))
+    second = json.loads(run.next_frame())
+    assert (second["state"], second["start"], second["total"]) == ("decoding", 0, 2)
+    assert second["progress"] is None
+    run.add(make_step(2, finish_reason="eos"))
+    third = json.loads(run.next_frame())
+    assert [s["i"] for s in third["steps"]] == [2]
+    assert (third["state"], third["start"], third["total"]) == ("finished", 2, 3)
+    assert "head" not in third
+    assert third["run"] == first["run"]
+    assert json.loads(run.next_frame())["steps"] == []
+
+
+def test_a_browser_that_missed_steps_gets_them_and_the_oldest_runs_are_forgotten():
+    last_runs, runs = LastRuns(kept=2), [RunLog() for _ in range(3)]
+    for run in runs:
+        run.add(HEAD)
+        for index in range(3):
+            run.add(make_step(index))
+        last_runs.keep(run)
+    missed = json.loads(last_runs.steps_from(runs[2].run_id, 1))
+    assert [s["i"] for s in missed["steps"]] == [1, 2]
+    assert "head" in json.loads(last_runs.steps_from(runs[2].run_id, -5))
+    assert json.loads(last_runs.steps_from(runs[2].run_id, 99))["steps"] == []
+    assert last_runs.steps_from(runs[0].run_id, 0) is None
+    assert last_runs.steps_from("guessed", 0) is None
+
+
+def test_run_ids_cannot_be_guessed():
+    ids = {RunLog().run_id for _ in range(100)}
+    assert len(ids) == 100
+    assert min(map(len, ids)) >= 16
+
+
+def test_what_the_model_is_doing():
+    loading = json.loads(model_frame(ModelStatus(stage="download", progress=(5, 10))))
+    assert (loading["run"], loading["state"], loading["progress"]) == ("", "loading", [5, 10])
+    assert loading["message"]["key"] == "loading_download"
+    kv = KVFormula(46_080, 30, 3, 64, 4)
+    facts = ModelFacts("m", "cpu", "float32", "8bit", 10, None, 1, kv)
+    ready = json.loads(model_frame(ModelStatus(state="ready", facts=facts)))
+    assert ready["model"]["kv"]["bytes_per_token"] == 46_080
+    failed = json.loads(model_frame(ModelStatus(state="error", error=LogitsError("No."))))
+    assert failed["message"] == {"key": "error", "args": {"text": "No."}}
+
+
+def test_errors_are_said_in_their_own_words_and_bugs_are_not():
+    assert error_message(LogitsError("NaN."))["args"] == {"text": "NaN."}
+    assert error_message(ZeroDivisionError("secret")) == {"key": "failed", "args": {}}
+    refused = PromptRequestError("text", "prompt_too_long", length=2, limit=1)
+    assert error_message(refused) == {"key": "prompt_too_long", "args": {"length": 2, "limit": 1}}
+
+
+def test_a_page_frame_belongs_to_no_run():
+    frame = json.loads(page_frame("stopped"))
+    assert frame == {
+        "run": "",
+        "state": "stopped",
+        "message": None,
+        "progress": None,
+        "start": 0,
+        "total": 0,
+        "steps": [],
+    }
