@@ -72,7 +72,7 @@ def test_a_step_with_twenty_candidates_stays_under_1200_bytes():
 def test_a_number_on_the_wire_is_near_or_none(value):
     read = json.loads(to_json(number(value)))
     if read is None:
-        assert value != value or abs(value) == float("inf")
+        assert not abs(value) < 1.7976e308
     else:
         assert read == pytest.approx(value, rel=1e-4, abs=0)
 

@@ -10,13 +10,14 @@ from decoding.views.texts import ASSETS, DEFAULT_LANGUAGE, LANGUAGES, examples, 
 
 def leaves(node, path=""):
     if isinstance(node, dict):
-        return {k: v for key, value in node.items() for k, v in leaves(value, f"{path}.{key}").items()}
+        return {
+            k: v for key, value in node.items() for k, v in leaves(value, f"{path}.{key}").items()
+        }
     return {path: node}
 
 
 def placeholders(text):
     return set(re.findall(r"\{(\w+)\}", text))
-
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -33,7 +33,8 @@ def to_json(value: object) -> str:
 
 def number(value: float) -> float | None:
     """A number for the wire, to five significant digits; `None` for what is no number."""
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    rounded = float(f"{value:.{DIGITS}g}")
+    return rounded if math.isfinite(rounded) else None
 
 
 def step_fields(step: DecodingStep) -> dict[str, Any]:

@@ -103,13 +103,15 @@ class Runs:
                 time.sleep(SECONDS_A_FRAME)
                 for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
                     run.add(event)
+                # A run that a newer one replaced says no more: it would come after that one.
+                if self._newest.get(visitor) is not run:
+                    return
                 if run.has_head:
                     self.last_runs.keep(run)
                     yield run.next_frame()
                 elif not stream.done:
                     yield self._waiting_frame(stream)
-            # A run that a newer one replaced says no more: its frame would come after that one's.
-            if run.state != "finished" and self._newest.get(visitor) is run:
+            if run.state != "finished":
                 run.state = "stopped"
                 yield run.next_frame() if run.has_head else page_frame("stopped")
         finally:

@@ -1,0 +1,238 @@
+"""Visitors in line: places, stopping, starting anew, failures; with a model of this file's own."""
+
+import json
+import threading
+import time
+
+import pytest
+from test_frames import FACTS, HEAD, make_step
+
+from decoding.errors import DecodingError, LogitsError
+from decoding.run import ModelStatus, RunRequest
+from decoding.views.runs import Runs
+from decoding.views.settings import Limits, RequestError, read_request
+from decoding.worker import Worker
+
+
+class ScriptedModel:
+    """Yields the head and a step each time the test lets it."""
+
+    def __init__(self, steps=3, error=None):
+        self.status = ModelStatus(state="ready", facts=FACTS)
+        self.worker = Worker("scripted")
+        self.turns = threading.Semaphore(0)
+        self.closed = []
+        self.steps, self.error = steps, error
+
+    def stream(self, request, on_prefill):
+        def events(is_stopped):
+            try:
+                yield HEAD
+                on_prefill(1, 2)
+                for index in range(self.steps):
+                    while not self.turns.acquire(timeout=0.02) and not is_stopped():
+                        pass
+                    last = index == self.steps - 1 and not self.error
+                    yield make_step(index, finish_reason="length" if last else None)
+                if self.error:
+                    raise self.error
+            finally:
+                self.closed.append(request.prompt)
+
+        return self.worker.stream(events)
+
+    def let(self, steps):
+        self.turns.release(steps)
+
+
+@pytest.fixture
+def scripted():
+    models = []
+
+    def make(waiting=2, **script):
+        models.append(ScriptedModel(**script))
+        return Runs(models[-1], Limits(waiting=waiting)), models[-1]
+
+    yield make
+    for model in models:
+        model.worker.shutdown()
+
+
+def ask(prompt="a"):
+    return lambda: RunRequest(prompt, {}, 0)
+
+
+def read(frames):
+    return [json.loads(frame) for frame in frames]
+
+
+def until(condition, seconds=5):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+def next_where(frames, condition):
+    for frame in frames:
+        fields = json.loads(frame)
+        if condition(fields):
+            return fields
+    raise AssertionError("the frames ended before")
+
+
+def test_a_run_from_its_place_in_line_to_its_end(scripted):
+    runs, model = scripted()
+    model.let(3)
+    frames = read(runs.frames("ann", ask()))
+    assert [s["i"] for f in frames for s in f["steps"]] == [0, 1, 2]
+    assert frames[0]["run"] == ""
+    assert frames[-1]["state"] == "finished"
+    assert sum("head" in f for f in frames if f["total"]) == 1
+    assert len({f["run"] for f in frames if f["run"]}) == 1
+    assert model.closed == ["a"]
+    assert runs._streams == {}
+
+
+def test_steps_that_come_fast_share_a_frame(scripted):
+    runs, model = scripted(steps=200)
+    model.let(200)
+    assert len(list(runs.frames("ann", ask()))) < 30
+
+
+def test_the_prompts_progress_is_shown(scripted):
+    runs, model = scripted()
+    frames = runs.frames("ann", ask())
+    assert next_where(frames, lambda f: f["progress"])["progress"] == [1, 2]
+    frames.close()
+    until(lambda: model.closed)
+
+
+def test_the_second_visitor_waits_and_sees_the_place(scripted):
+    runs, model = scripted()
+    first, second = runs.frames("ann", ask("1")), runs.frames("bob", ask("2"))
+    next_where(first, lambda f: f["run"])
+    waiting = json.loads(next(second))
+    assert waiting["state"] == "queued"
+    assert waiting["message"] == {"key": "queue_position", "args": {"position": 1}}
+    model.let(6)
+    assert read(first)[-1]["state"] == "finished"
+    assert read(second)[-1]["state"] == "finished"
+    assert model.closed == ["1", "2"]
+
+
+def test_stopping_ends_ones_own_run_and_nobody_elses(scripted):
+    runs, model = scripted()
+    first, second = runs.frames("ann", ask("1")), runs.frames("bob", ask("2"))
+    next_where(first, lambda f: f["run"])
+    next(second)
+    runs.stop("bob")
+    assert read(second)[-1]["state"] == "stopped"
+    model.let(1)
+    next_where(first, lambda f: f["total"] == 1)
+    runs.stop("ann")
+    last = read(first)[-1]
+    assert (last["state"], last["total"]) == ("stopped", 1)
+    assert model.closed == ["1"]
+
+
+def test_a_full_line_says_so_and_takes_the_next_one_later(scripted):
+    runs, model = scripted(waiting=1)
+    line = [runs.frames(name, ask()) for name in ("ann", "bob")]
+    for frames in line:
+        next(frames)
+    (refused,) = read(runs.frames("cas", ask()))
+    assert (refused["run"], refused["state"]) == ("", "error")
+    assert refused["message"] == {"key": "queue_full", "args": {"limit": 1}}
+    with pytest.raises(RequestError, match="try again"):
+        list(runs.steps("dan", ask()()))
+    line[1].close()
+    model.let(6)
+    assert read(line[0])[-1]["state"] == "finished"
+    assert read(runs.frames("cas", ask()))[-1]["state"] == "finished"
+
+
+def test_starting_anew_ends_the_earlier_run_without_a_word_from_it(scripted):
+    runs, model = scripted()
+    first = runs.frames("ann", ask("1"))
+    next_where(first, lambda f: f["run"])
+    second = runs.frames("ann", ask("2"))
+    next(second)
+    assert read(first) == []
+    model.let(3)
+    assert read(second)[-1]["state"] == "finished"
+    assert model.closed == ["1", "2"]
+
+
+def test_closing_the_frames_never_blocks_and_ends_the_run(scripted):
+    runs, model = scripted()
+    frames = runs.frames("ann", ask())
+    next_where(frames, lambda f: f["run"])
+    started = time.monotonic()
+    frames.close()
+    assert time.monotonic() - started < 0.05
+    until(lambda: model.closed == ["a"])
+    assert (runs._streams, runs._newest) == ({}, {})
+
+
+def test_an_error_in_the_middle_keeps_the_text_so_far(scripted):
+    runs, model = scripted(error=LogitsError("Inference 4 returned no distribution."))
+    model.let(3)
+    last = read(runs.frames("ann", ask()))[-1]
+    assert last["run"]
+    assert (last["state"], last["total"]) == ("error", 3)
+    assert last["message"]["args"]["text"].startswith("Inference 4")
+
+
+def test_a_bug_is_logged_with_its_traceback_and_told_in_general(scripted, caplog):
+    runs, model = scripted(error=ZeroDivisionError("inner secret"))
+    model.let(3)
+    last = read(runs.frames("ann", ask()))[-1]
+    assert last["message"]["key"] == "failed"
+    assert "secret" not in json.dumps(last)
+    assert "ZeroDivisionError: inner secret" in caplog.text
+    assert "in events" in caplog.text
+
+
+def test_a_refused_request_belongs_to_no_run_and_leaves_the_running_one(scripted):
+    runs, model = scripted()
+    running = runs.frames("ann", ask())
+    next_where(running, lambda f: f["run"])
+    (refused,) = read(runs.frames("ann", lambda: read_request("")))
+    assert (refused["run"], refused["message"]["key"]) == ("", "prompt_empty")
+    model.let(3)
+    assert read(running)[-1]["state"] == "finished"
+
+
+def test_while_the_model_loads_the_page_and_the_run_say_so(scripted):
+    runs, model = scripted()
+    loaded = threading.Event()
+    model.worker.submit(loaded.wait)
+    model.status = ModelStatus(stage="download", progress=(1, 4))
+    page, run = runs.model_frames(), runs.frames("ann", ask())
+    assert json.loads(next(page))["message"]["key"] == "loading_download"
+    assert json.loads(next(run))["progress"] == [1, 4]
+    model.status = ModelStatus(state="ready", facts=FACTS)
+    loaded.set()
+    model.let(3)
+    assert [f["state"] for f in read(page)] == ["ready"]
+    assert read(run)[-1]["state"] == "finished"
+
+
+def test_the_api_gets_full_records_and_may_run_several_in_one_session(scripted):
+    runs, model = scripted()
+    model.let(6)
+    first, second = runs.steps("ann", ask("1")()), runs.steps("ann", ask("2")())
+    step = next(first)
+    assert step["candidates"][0]["sampling_probability"] == 0.0234567
+    assert step["kv_cache"]["layer_bytes"] == (94_970_880,)
+    assert [step["index"] for step in first] == [1, 2]
+    assert [step["index"] for step in second] == [0, 1, 2]
+    assert model.closed == ["1", "2"]
+
+
+def test_an_error_reaches_the_api(scripted):
+    runs, model = scripted(error=DecodingError("No."))
+    model.let(3)
+    with pytest.raises(DecodingError, match="No."):
+        list(runs.steps("ann", ask()()))
