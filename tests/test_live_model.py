@@ -156,7 +156,7 @@ class OtherProcess:
 def test_where_the_accelerator_is_lent_decoding_happens_inside_the_call(live, tiny_lm):
     gpu = OtherProcess()
     model = live(lambda progress: tiny_lm, on_device=gpu)
-    head, *steps = drain(model.stream(RunRequest("a", GREEDY, 0), no_progress))
+    _head, *steps = drain(model.stream(RunRequest("a", GREEDY, 0), no_progress))
     assert gpu.calls == 1
     assert [s.token_id for s in steps] == [s.token_id for s in decode(tiny_lm, "a", **GREEDY)]
 
