@@ -145,7 +145,8 @@ def _folder(name_or_path: str | Path | None, progress: Progress) -> tuple[str, P
 def _load(folder: Path, name: str, progress: Progress, **kwargs: Any) -> LanguageModel:
     local = {"local_files_only": True, "trust_remote_code": False}
     gguf = {"gguf_file": kwargs["gguf_file"]} if "gguf_file" in kwargs else {}
-    total = sum(file.stat().st_size for file in folder.glob(gguf.get("gguf_file", "*.safetensors")))
+    files = [folder / name] if gguf else folder.glob("*.safetensors")
+    total = sum(file.stat().st_size for file in files)
     progress("load", 0, total)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **local, **gguf)

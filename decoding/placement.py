@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +15,21 @@ QUANTIZATIONS = ("8bit", "4bit")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
+class _Once(logging.Filter):
+    """Lets each message through once: on a CPU, 8-bit layers repeat theirs at each token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_new = record.getMessage() not in self._seen
+        self._seen.add(record.getMessage())
+        return is_new
+
+
 def pick_device(device: str | torch.device) -> torch.device:
+    """The device asked for, or the best there is; `ModelLoadError` when it is not there."""
     available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
     if device == "auto":
         return torch.device(available[0] if available else "cpu")
@@ -36,6 +51,7 @@ def pick_device(device: str | torch.device) -> torch.device:
 
 
 def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The number format asked for, or the one that suits the device."""
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype in DTYPES:
@@ -51,12 +67,14 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 
 def device_map(wanted: str | torch.device, device: torch.device) -> Any:
+    """Where accelerate puts the layers: spread over several CUDA devices, else on the one."""
     if wanted == "auto" and device.type == "cuda" and torch.cuda.device_count() > 1:
         return "auto"
     return {"": device}
 
 
 def quantization_config(name: str | None, dtype: torch.dtype) -> BitsAndBytesConfig | None:
+    """What transformers needs for `"8bit"` or `"4bit"`; `None` for unpacked weights."""
     if name is None:
         return None
     if name not in QUANTIZATIONS:
@@ -67,6 +85,7 @@ def quantization_config(name: str | None, dtype: torch.dtype) -> BitsAndBytesCon
             "`python -m pip install bitsandbytes`."
         )
     if name == "8bit":
+        logging.getLogger("bitsandbytes.autograd._functions").addFilter(_Once())
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
