@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import LongTensor, Tensor
 from transformers import GenerationConfig, InfNanRemoveLogitsProcessor
 from transformers.cache_utils import Cache
 
@@ -206,22 +206,19 @@ def _choose(
     """Processors, the draw or the maximum, all numbers in one copy; and the ids, one longer."""
     if generation.config.remove_invalid_values:
         logits = InfNanRemoveLogitsProcessor()(ids, logits)
-    # Processors may write in place, and the model's own distribution is still to be measured.
-    scores = generation.processors(ids, logits.clone())
+    scores = logits
+    if generation.processors:  # they may write in place, and the logits are still to be measured
+        scores = generation.processors(cast(LongTensor, ids), logits.clone())
     probabilities = torch.softmax(scores, dim=-1)  # (1, vocab_size)
     if generation.config.do_sample:
-        token = torch.multinomial(_drawable(probabilities), 1, generator=rng).view(1)
+        # A row of NaN becomes a uniform one, and is told below: to draw from NaN kills CUDA.
+        drawable = probabilities.nan_to_num(nan=1.0)
+        token = torch.multinomial(drawable, 1, generator=rng).view(1)
     else:
         token = scores.argmax(dim=-1)
     ids = torch.cat([ids, token.view(1, 1)], dim=-1)
     flags = [criterion(ids, None) for criterion in generation.criteria]
     return measure(logits[0], probabilities[0], token, top_candidates, flags), ids
-
-
-def _drawable(probabilities: Tensor) -> Tensor:
-    """The row itself, or a uniform one in place of NaN: a draw from NaN kills a CUDA process."""
-    broken = ~torch.isfinite(probabilities.sum(dim=-1, keepdim=True))
-    return torch.where(broken, torch.ones_like(probabilities), probabilities)
 
 
 def _finish_reason(generation: Generation, measured: Measurement) -> FinishReason | None:

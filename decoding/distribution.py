@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 _NO_SURPRISAL_ABOVE = 200.0  # nats; float32 probabilities are 0 long before, and 0 * inf is NaN
-_FIELDS = 7
+_FIELDS = 6
+_BITS = 1 / math.log(2)  # in a nat
 
 
 def entropy_bits(logprobs: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def varentropy_bits2(logprobs: Tensor) -> Tensor:
 
 
 def _surprisal_bits(logprobs: Tensor) -> Tensor:
-    return -logprobs.clamp_min(-_NO_SURPRISAL_ABOVE) / math.log(2)
+    return -logprobs.clamp(min=-_NO_SURPRISAL_ABOVE) * _BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +97,20 @@ def measure(
     """
     logprobs = torch.log_softmax(logits, dim=-1)
     probabilities = logprobs.exp()
-    surprisal = _surprisal_bits(logprobs)
-    entropy = (probabilities * surprisal).sum()
     top = torch.topk(logits, min(top_candidates, logits.shape[-1])).indices
     listed = torch.cat([top, token_id])
+    chosen_logprob = logprobs[token_id]
+    # In place and in nats from here on: each pass over the vocabulary is paid for.
+    surprisal = logprobs.clamp_(min=-_NO_SURPRISAL_ABOVE).neg_()
+    entropy = (probabilities * surprisal).sum()
+    varentropy = surprisal.sub_(entropy).square_().mul_(probabilities).sum()
     scalars = [
-        token_id.float(),
-        logprobs[token_id],
-        (logits > logits[token_id]).sum().view(1) + 1,
+        token_id,
+        chosen_logprob,
+        (logits > logits[token_id]).count_nonzero().view(1) + 1,
         entropy.view(1),
-        (probabilities * (surprisal - entropy).square()).sum().view(1),
-        (sampling_probabilities > 0).sum().view(1),
-        (probabilities.sum() + sampling_probabilities.sum()).view(1),
+        varentropy.view(1),
+        sampling_probabilities.count_nonzero().view(1),
     ]
     rows = [listed, probabilities[listed], sampling_probabilities[listed]]
     extra = [flag.view(1) for flag in flags]
@@ -116,20 +119,22 @@ def measure(
 
 
 def _unpack(packed: list[float], listed: int, flags: int) -> Measurement:
-    token_id, logprob, rank, entropy, varentropy, kept, mass = packed[:_FIELDS]
+    token_id, logprob, rank, entropy, varentropy, kept = packed[:_FIELDS]
     ids, probabilities, sampling = (
         packed[_FIELDS + listed * row : _FIELDS + listed * (row + 1)] for row in range(3)
     )
+    # One NaN or +inf among the logits or the scores makes its whole row NaN.
+    valid = math.isfinite(entropy) and math.isfinite(sampling[-1])
     candidates = [(int(i), p, q) for i, p, q in zip(ids, probabilities, sampling, strict=True)]
     if any(entry[0] == int(token_id) for entry in candidates[:-1]):
         candidates.pop()
     return Measurement(
-        valid=math.isfinite(mass) and mass > 0.5,
+        valid=valid,
         token_id=int(token_id),
         logprob=logprob,
-        rank=int(rank) if math.isfinite(rank) else 0,
-        entropy_bits=entropy,
-        varentropy_bits2=varentropy,
+        rank=int(rank),
+        entropy_bits=entropy * _BITS,
+        varentropy_bits2=varentropy * _BITS**2,
         kept_tokens=int(kept),
         candidates=tuple(candidates),
         flags=tuple(flag > 0 for flag in packed[len(packed) - flags :]),

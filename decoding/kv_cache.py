@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -47,26 +47,24 @@ def _positions(cache: Any, fed_tokens: int) -> int:
 
 
 def _held_bytes(holder: Any) -> int:
-    distinct = {id(tensor): tensor for tensor in _tensors(holder, depth=3)}
-    return sum(t.numel() * t.element_size() for t in distinct.values() if t.dim() > 0)
+    distinct = {id(tensor): tensor for tensor in _tensors(vars(holder).values(), depth=3)}
+    return sum(tensor.nbytes for tensor in distinct.values() if tensor.dim() > 0)
 
 
-def _tensors(holder: Any, depth: int) -> Iterator[Tensor]:
-    """Tensors in a layer's attributes, and in the containers and small objects among them."""
-    if isinstance(holder, Tensor):
-        inner = getattr(holder, "__tensor_flatten__", None)
-        if inner is None:
-            yield holder
-        else:  # a quantized tensor is a wrapper: what it holds are its parts
-            for name in inner()[0]:
-                yield from _tensors(getattr(holder, name), depth)
-    elif depth and isinstance(holder, dict):
-        for value in holder.values():
+def _tensors(values: Iterable[Any], depth: int) -> Iterator[Tensor]:
+    """The tensors among these values and in the containers among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield from _parts(value)
+        elif depth and isinstance(value, dict):
+            yield from _tensors(value.values(), depth - 1)
+        elif depth and isinstance(value, (list, tuple)):
             yield from _tensors(value, depth - 1)
-    elif depth and isinstance(holder, (list, tuple)):
-        for value in holder:
-            yield from _tensors(value, depth - 1)
-    elif depth and hasattr(holder, "__dict__") and not isinstance(holder, type):
-        for value in vars(holder).values():
-            if isinstance(value, (Tensor, dict, list, tuple)):
-                yield from _tensors(value, depth - 1)
+
+
+def _parts(tensor: Tensor) -> Iterator[Tensor]:
+    """The tensor itself; of a quantized one, which only wraps them, its parts."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        yield from _tensors((getattr(tensor, n) for n in tensor.__tensor_flatten__()[0]), 1)
+    else:
+        yield tensor
