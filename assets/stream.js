@@ -146,8 +146,8 @@ export function textPanel(root) {
       isAtEnd = true;
     }
     if (kinds.has("head") && !promptBox.firstChild) {
-      store.prompt.forEach(([, text, isSpecial], i) =>
-        promptLines.add(tokenElement("promptIndex", i, text, isSpecial, "∅"), text),
+      store.prompt.forEach(([, text, isSpecial, piece], i) =>
+        promptLines.add(tokenElement("promptIndex", i, text, isSpecial, piece || "∅"), text),
       );
     }
     if (kinds.has("steps") && elements.length < store.steps.length) {

@@ -1,0 +1,433 @@
+"""The page in a real Chromium: a run from prompt to end, and what must hold whatever is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import byte_tokenizer, tiny_model
+
+from decoding import LanguageModel
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(240),
+    # Gradio's queue sums up its own work with what pandas has given up.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing"),
+]
+
+HOSTILE: list[str] = json.loads((Path(__file__).parent / "data" / "hostile_text.json").read_text())
+STATE = "window.decodingLive.store.state"
+ENDED = f"['finished', 'stopped', 'error'].includes({STATE})"
+CHARTS = ("probability-chart", "confidence-chart", "kv-cache-chart", "latency-chart")
+
+
+def slow_llama(vocab_size: int, seconds: float = 0.0) -> Any:
+    """A tiny model that never ends by itself; each inference takes at least `seconds`."""
+    model = tiny_model("llama", vocab_size=vocab_size, max_position_embeddings=8192)
+    forward = model.forward
+
+    def pause_and_forward(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(seconds)
+        return forward(*args, **kwargs)
+
+    model.forward = pause_and_forward
+    model.generation_config.eos_token_id = None
+    return model
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[LanguageModel], str]]:
+    """`serve(lm)`: the address of the real app on that model."""
+    import app
+
+    demos = []
+
+    def start(lm: LanguageModel) -> str:
+        demo = app.build_app(lm)
+        demos.append(demo)
+        options = {**app.launch_options(port=None), "prevent_thread_lock": True}
+        _, address, _ = demo.launch(**options)
+        return str(address)
+
+    yield start
+    for demo in demos:
+        demo.close()
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[[LanguageModel], str]) -> str:
+    tokenizer = byte_tokenizer()
+    model = slow_llama(len(tokenizer), seconds=0.02)
+    return serve(LanguageModel(model, tokenizer, name="tiny"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        reason = "no chromium on PATH (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """`visit(address, **context)`: a new visitor's page; its script errors fail the test."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_page(address: str, **context: Any) -> Any:
+        context = {"viewport": {"width": 1440, "height": 960}, "locale": "en-US", **context}
+        contexts.append(browser.new_context(**context))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        page.wait_for_function("window.decodingLive")
+        page.wait_for_function(f"{STATE} === 'ready'")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def ask(page: Any, prompt: str, *, tokens: int = 12, chat: bool = False) -> None:
+    """Types a prompt, sets what the run needs, and presses Generate."""
+    page.evaluate("document.querySelector('#settings .label-wrap').classList.contains('open')") or (
+        page.click("#settings .label-wrap")
+    )
+    page.set_checked("#setting-chat input", chat)
+    page.fill("#setting-max_new_tokens input[type=number]", str(tokens))
+    page.press("#setting-max_new_tokens input[type=number]", "Tab")
+    page.fill("#prompt textarea", prompt)
+    page.wait_for_timeout(100)
+    page.click("#generate")
+
+
+def run_to_end(page: Any, prompt: str, **settings: Any) -> list[dict[str, Any]]:
+    """The steps of a run that was waited for, charts included."""
+    before = page.evaluate("decodingLive.store.run")
+    ask(page, prompt, **settings)
+    page.wait_for_function(f"decodingLive.store.run !== {json.dumps(before)} && {ENDED}")
+    assert page.evaluate(STATE) == "finished"
+    page.wait_for_timeout(1000)
+    return list(page.evaluate("decodingLive.store.steps"))
+
+
+def plotted(page: Any, chart: str) -> dict[str, list[float]]:
+    """The numbers that Plotly holds, by the traces' names."""
+    traces = page.evaluate(
+        "id => document.querySelector(`#${id} .js-plotly-plot`).data"
+        ".map(trace => [trace.name, trace.type === 'bar' ? trace.x : trace.y])",
+        chart,
+    )
+    return dict(traces)
+
+
+def prompt_text(page: Any) -> str:
+    return str(
+        page.evaluate(
+            "[...document.querySelectorAll('#token-stream [data-prompt-index]')]"
+            ".map(token => token.textContent).join('')"
+        )
+    )
+
+
+def new_texts(page: Any) -> list[str]:
+    return list(
+        page.evaluate(
+            "[...document.querySelectorAll('#token-stream [data-token-index]')]"
+            ".map(token => token.textContent)"
+        )
+    )
+
+
+def shown_inference(page: Any) -> str:
+    page.wait_for_timeout(150)
+    return str(page.inner_text("#status .inference dd"))
+
+
+def test_a_run_from_prompt_to_end(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    steps = run_to_end(page, "What is\nthis?", tokens=12)
+    assert [step["i"] for step in steps] == list(range(12))
+    assert prompt_text(page) == "What is\nthis?"
+    assert new_texts(page) == [step["t"] for step in steps]
+    assert shown_inference(page) == "12 of 12"
+    assert "max_new_tokens" in page.inner_text("#status .note")
+
+
+def test_the_charts_hold_the_numbers_of_the_steps(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    steps = run_to_end(page, "Numbers", tokens=12)
+    confidence = plotted(page, "confidence-chart")
+    assert confidence["probability"] == [step["p"] for step in steps]
+    assert confidence["entropy_bits"] == [step["H"] for step in steps]
+    cache = plotted(page, "kv-cache-chart")
+    held = [sum(parts) for parts in zip(cache["prompt_bytes"], cache["new_bytes"], strict=True)]
+    assert held == [step["kv"][1] for step in steps]
+    latency = plotted(page, "latency-chart")["milliseconds"]
+    assert latency == pytest.approx([1000 * step["s"] for step in steps])
+
+    page.click('[data-token-index="4"]')
+    page.wait_for_timeout(300)
+    shown = plotted(page, "probability-chart")
+    favourites = [candidate[2] for candidate in steps[4]["c"][:12]]
+    # Where the chosen token is no favourite, it takes the last row.
+    assert shown["probability"][:11] == favourites[:11]
+    assert sum(shown["probability"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_one_cursor_joins_text_status_and_charts(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    run_to_end(page, "Cursor", tokens=12)
+    page.hover('[data-token-index="3"]')
+    assert shown_inference(page) == "4 of 12"
+    assert "Inference 4 " in page.inner_text("#sentence")
+    for chart in CHARTS[1:]:
+        lines = page.evaluate(
+            "id => document.querySelector(`#${id} .js-plotly-plot`).layout.shapes.map(s => s.x0)",
+            chart,
+        )
+        assert lines == [4]
+    page.mouse.move(2, 2)
+    assert shown_inference(page) == "12 of 12"
+    page.click('[data-token-index="5"]')
+    page.mouse.move(2, 2)
+    assert shown_inference(page) == "6 of 12"
+    box = page.locator("#latency-chart").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2)
+    assert shown_inference(page) in {"6 of 12", "7 of 12"}
+    page.mouse.move(2, 2)
+    page.focus("#token-stream")
+    for key, expected in [
+        ("ArrowRight", "7 of 12"),
+        ("ArrowLeft", "6 of 12"),
+        ("Home", "1 of 12"),
+        ("ArrowLeft", "1 of 12"),
+        ("End", "12 of 12"),
+        ("Home", "1 of 12"),
+        ("Escape", "12 of 12"),
+    ]:
+        page.keyboard.press(key)
+        assert shown_inference(page) == expected, key
+
+
+def test_stop_ends_the_run_and_keeps_its_text(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    ask(page, "Long", tokens=2000)
+    page.wait_for_selector('[data-token-index="5"]')
+    page.click("#stop")
+    page.wait_for_function(f"{STATE} === 'stopped'")
+    count = page.evaluate("decodingLive.store.steps.length")
+    page.wait_for_timeout(700)
+    assert 5 < count < 1000
+    assert len(new_texts(page)) == count
+
+
+def test_a_closed_tab_gives_the_model_to_the_next(visit: Callable[..., Any], address: str) -> None:
+    first = visit(address)
+    ask(first, "Long", tokens=2000)
+    first.wait_for_selector('[data-token-index="2"]')
+    second = visit(address)
+    ask(second, "Next", tokens=5)
+    second.wait_for_function(f"{STATE} === 'queued'")
+    assert "1" in second.inner_text("#status .note")
+    first.close()
+    second.wait_for_function(f"{STATE} === 'finished'", timeout=20_000)
+    assert prompt_text(second) == "Next"
+
+
+def test_two_visitors_see_each_their_own(visit: Callable[..., Any], address: str) -> None:
+    pages = [visit(address), visit(address)]
+    for number, page in enumerate(pages):
+        ask(page, f"visitor {number}", tokens=8)
+    for number, page in enumerate(pages):
+        page.wait_for_function(f"decodingLive.store.run && {STATE} === 'finished'")
+        page.wait_for_timeout(300)
+        assert prompt_text(page) == f"visitor {number}"
+        assert len(new_texts(page)) == 8
+
+
+def test_hostile_prompts_appear_verbatim_and_run_nothing(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    for text in HOSTILE:
+        # A text box holds line feeds only; the carriage return is the browser's to drop.
+        typed = text.replace("\r\n", "\n")
+        if not typed.strip():
+            continue
+        run_to_end(page, text, tokens=1)
+        assert prompt_text(page) == typed
+    page.click("#text-panel header button")
+    assert page.evaluate("window.pw") is None
+    assert page.locator("#token-stream :is(b, img, svg, script, a)").count() == 0
+
+
+def test_hostile_vocabulary_appears_verbatim_and_runs_nothing(
+    visit: Callable[..., Any], serve: Callable[[LanguageModel], str]
+) -> None:
+    texts = tuple(dict.fromkeys(text for text in HOSTILE if len(text) < 200))
+    tokenizer = byte_tokenizer(texts)
+    model = slow_llama(len(tokenizer))
+    # Only the hostile ones can be drawn: their rows of the output are the likeliest by far.
+    import torch
+
+    ids = [tokenizer.convert_tokens_to_ids(text) for text in texts]
+    calls = iter(range(10**6))
+    forward = model.forward
+
+    def prefer_the_next(*args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        output.logits = torch.zeros_like(output.logits)
+        output.logits[..., ids] = 5.0
+        output.logits[..., ids[next(calls) % len(ids)]] = 40.0
+        return output
+
+    model.forward = prefer_the_next
+    page = visit(serve(LanguageModel(model, tokenizer, name="<b>${window.pw=1}</b>")))
+    steps = run_to_end(page, "go", tokens=len(texts) + 4)
+    written = {step["t"] for step in steps}
+    assert new_texts(page) == [step["t"] for step in steps]
+    assert len(written & set(texts)) > len(texts) * 0.5
+    page.click("#text-panel header button")
+    for index in range(0, len(steps), 3):
+        page.click(f'[data-token-index="{index}"]', force=True)
+        page.wait_for_timeout(120)
+    page.click("#distribution-panel header button")
+    page.wait_for_timeout(400)
+    assert page.evaluate("window.pw") is None
+    assert page.locator("#token-stream :is(b, img, svg, script, a)").count() == 0
+    assert page.locator("#probability-chart :is(a, image, script)").count() == 0
+    labels = page.evaluate(
+        "[...document.querySelectorAll('#probability-chart .ytick text')].map(t => t.textContent)"
+    )
+    assert any("<" in label for label in labels)
+    assert "<b>${window.pw=1}</b>" in page.inner_text("#summary")
+
+
+def test_invisible_characters_can_be_seen(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    run_to_end(page, "a b\u0007\u200b\u202ec\nd", tokens=1)
+    shown = page.evaluate(
+        "[...document.querySelectorAll('#token-stream [data-prompt-index]')]"
+        ".map(token => token.dataset.shown ?? '')"
+    )
+    assert "␣" in shown
+    assert "⏎" in shown
+    assert "‹BEL›" in shown
+    page.click("#text-panel header button")
+    assert page.get_attribute("#text-panel header button", "aria-pressed") == "true"
+    assert prompt_text(page) == "a b\u0007\u200b\u202ec\nd"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_pages_do_not_scroll_sideways(
+    visit: Callable[..., Any], address: str, scheme: str
+) -> None:
+    size = {"width": 420, "height": 900}
+    page = visit(address, viewport=size, color_scheme=scheme)
+    run_to_end(page, "Narrow " + "x" * 300, tokens=12)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+
+
+def test_everything_stands_on_the_first_screen(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    page.fill("#prompt textarea", "Screen")
+    page.click("#generate")
+    page.wait_for_function(ENDED)
+    boxes = [page.locator(f"#{chart}").bounding_box() for chart in CHARTS]
+    assert max(box["y"] + box["height"] for box in boxes) <= 960
+
+
+def test_theme_and_language_are_switched_and_remembered(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    run_to_end(page, "Switch", tokens=6)
+    page.select_option("#language", "zh-TW")
+    page.wait_for_function("document.querySelector('#generate').innerText.trim() !== 'Generate'")
+    assert "推論" in page.inner_text("#status")
+    assert "推論" in page.inner_text("#sentence")
+    assert "views." not in page.inner_text("body")
+    page.click("#theme")
+    page.wait_for_timeout(600)
+    colour = page.evaluate(
+        "document.querySelector('#kv-cache-chart .js-plotly-plot').data[1].fillcolor"
+    )
+    assert colour == page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--drawn').trim()"
+    )
+    page.reload()
+    page.wait_for_function("window.decodingLive")
+    page.wait_for_selector("#page-header h1")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("document.documentElement.lang") == "zh-TW"
+
+
+def test_the_browsers_language_decides(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address, locale="zh-Hant-TW")
+    assert page.evaluate("document.documentElement.lang") == "zh-TW"
+    page.wait_for_function("document.querySelector('#status').innerText.includes('推論')")
+
+
+def test_lost_frames_are_fetched_again(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    page.evaluate(
+        """() => {
+            const { receive } = decodingLive;
+            let count = 0;
+            decodingLive.receive = (text) => {
+                count += 1;
+                if (count % 4 === 0 || JSON.parse(text).state === "finished") receive(text);
+            };
+        }"""
+    )
+    steps = run_to_end(page, "Gaps", tokens=60)
+    page.wait_for_function("decodingLive.store.steps.length === 60")
+    steps = page.evaluate("decodingLive.store.steps")
+    assert [step["i"] for step in steps] == list(range(60))
+    assert len(new_texts(page)) == 60
+
+
+def test_a_new_run_grows_no_nodes_and_no_listeners(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+
+    def counts() -> tuple[float, float]:
+        page.wait_for_timeout(800)
+        devtools.send("HeapProfiler.collectGarbage")
+        metrics = devtools.send("Performance.getMetrics")["metrics"]
+        named = {metric["name"]: metric["value"] for metric in metrics}
+        return named["Nodes"], named["JSEventListeners"]
+
+    for _ in range(2):
+        run_to_end(page, "Growth", tokens=8)
+    nodes, listeners = counts()
+    for _ in range(6):
+        run_to_end(page, "Growth", tokens=8)
+    later_nodes, later_listeners = counts()
+    # The tokens drawn differ from run to run, and with them a handful of text nodes.
+    assert later_nodes <= nodes + 60
+    assert later_listeners <= listeners
