@@ -231,7 +231,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("allowed-hosts", str, space_host, "further names the page answers to, comma-separated")
     add(
         "max-new-tokens",
-        int,
+        _positive,
         DEFAULT_LIMITS.new_tokens,
         "the most a visitor may ask for (%(default)s)",
     )

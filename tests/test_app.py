@@ -1,0 +1,397 @@
+"""The served page without a browser: wiring, endpoint, visitors, bad input, headers."""
+
+import contextlib
+import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import byte_tokenizer, tiny_model
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from transformers import DynamicCache
+
+import app
+from decoding import LanguageModel, decode
+from decoding.errors import ModelLoadError
+from decoding.views.settings import PAGE_SETTINGS, Limits
+
+# Gradio and its client leave event loops and sockets to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    # Its queue sums up its own work with what pandas has given up.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing"),
+]
+
+ROOT = Path(app.__file__).parent
+GREEDY = {"do_sample": False, "max_new_tokens": 8}
+LONG = {"do_sample": False, "max_new_tokens": 200, "min_new_tokens": 200}
+HOSTILE = json.loads((ROOT / "tests/data/hostile_text.json").read_text(encoding="utf-8"))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(model, **limits):
+    demo = app.build_app(model, limits=Limits(**limits))
+    _, url, _ = demo.launch(
+        **app.launch_options(port=free_port()), prevent_thread_lock=True, inbrowser=False
+    )
+    try:
+        yield demo, url
+    finally:
+        demo.close()
+        demo.runs.model.worker.shutdown()
+
+
+@pytest.fixture(scope="module")
+def slow_lm():
+    """Each inference takes at least 20 ms, so that there is something to stop."""
+    model = tiny_model("llama")
+    model.generation_config.suppress_tokens = [256]  # the end, which would come by chance
+    model.register_forward_pre_hook(lambda *_: time.sleep(0.02))
+    return LanguageModel(model, byte_tokenizer(), name="tiny-slow")
+
+
+@pytest.fixture(scope="module")
+def served(slow_lm):
+    with serving(slow_lm, prompt_chars=1_000, new_tokens=220, waiting=2) as (demo, url):
+        yield demo, url
+
+
+@pytest.fixture
+def url(served):
+    demo, url = served
+    yield url
+    until(lambda: not demo.runs._streams)
+
+
+@pytest.fixture
+def client(url):
+    return Client(url, verbose=False)
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def on_worker(demo, function):
+    return demo.runs.model.worker.submit(function).result(20)
+
+
+def caches_alive():
+    gc.collect()
+    return sum(type(thing) is DynamicCache for thing in gc.get_objects())
+
+
+def event(demo, name):
+    return next(fn for fn in demo.fns.values() if fn.name == name)
+
+
+# The endpoint
+
+
+def test_the_endpoint_streams_the_steps_of_decode(client, slow_lm):
+    job = client.submit("Hi", True, "", {**GREEDY, "top_candidates": 3}, api_name="/decode")
+    job.result(30)
+    steps = job.outputs()
+    messages = [{"role": "user", "content": "Hi"}]
+    expected = list(decode(slow_lm, messages, top_candidates=3, **GREEDY))
+    assert [s["token_id"] for s in steps] == [s.token_id for s in expected]
+    for step, same in zip(steps, expected, strict=True):
+        assert step["probability"] == same.probability
+        assert step["entropy_bits"] == same.entropy_bits
+        assert step["kv_cache"]["layer_bytes"] == list(same.kv_cache.layer_bytes)
+        assert [c["token_id"] for c in step["candidates"]] == [c.token_id for c in same.candidates]
+
+
+def test_the_same_seed_draws_the_same_text_raw_or_in_chat(client):
+    settings = {"temperature": 1.5, "seed": 11, "max_new_tokens": 8}
+    texts = []
+    for chat in (False, False, True):
+        job = client.submit("Once", chat, "", settings, api_name="/decode")
+        job.result(30)
+        texts.append([s["token_id"] for s in job.outputs()])
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_only_the_endpoint_is_public(client):
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/decode"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "settings", "message"),
+    [
+        ("", {}, "The prompt is empty"),
+        ("x" * 1_001, {}, "1,001 characters, and this page takes at most 1,000"),
+        ("a" * 300, {}, "shorten"),
+        ("a", {"max_new_tokens": 5_000}, "max_new_tokens must be a whole number from 1 to 220"),
+        ("a" * 100, {"max_new_tokens": 220}, "max_new_tokens"),
+        ("a", {"temperature": -1}, "temperature must be a number from 0.05 to 5, got -1"),
+        ("a", {"top_p": "x"}, "top_p must be a number from 0 to 1, got 'x'"),
+        ("a", {"num_beams": 2}, "Unknown setting 'num_beams'"),
+        (5, {}, "prompt must be a text, got 5"),
+    ],
+)
+def test_bad_input_raises_one_clear_sentence(client, prompt, settings, message):
+    with pytest.raises(AppError, match=message.replace("(", r"\(")):
+        client.predict(prompt, False, "", settings, api_name="/decode")
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b", *map(str, HOSTILE[:3])])
+def test_any_text_is_decoded_or_refused_with_a_sentence(url, text):
+    answer = call(url, [text, True, "", {**GREEDY, "max_new_tokens": 2}])
+    assert '"finish_reason": "length"' in answer or "not valid Unicode" in answer
+
+
+def call(url, arguments):
+    """The endpoint by plain HTTP, where half a character can be sent as an escape."""
+    address = f"{url.rstrip('/')}/gradio_api/call/decode"
+    body = json.dumps({"data": arguments})
+    kind = {"Content-Type": "application/json"}
+    event_id = httpx.post(address, content=body, headers=kind).json()["event_id"]
+    return httpx.get(f"{address}/{event_id}", timeout=30).text
+
+
+def test_two_clients_at_once_each_get_their_own_text(url, slow_lm):
+    jobs = {
+        prompt: Client(url, verbose=False).submit(prompt, False, "", GREEDY, api_name="/decode")
+        for prompt in ("one", "two")
+    }
+    for prompt, job in jobs.items():
+        job.result(30)
+        expected = [s.token_id for s in decode(slow_lm, prompt, **GREEDY)]
+        assert [s["token_id"] for s in job.outputs()] == expected
+
+
+def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
+    demo, _ = served
+    job = client.submit("Hi", False, "", LONG, api_name="/decode")
+    until(lambda: len(job.outputs()) > 3)
+    job.cancel()
+    until(lambda: not demo.runs._streams)
+    assert on_worker(demo, caches_alive) == 0
+    assert len(job.outputs()) < 100
+
+
+# The page's events
+
+
+class Visitor:
+    """Speaks to the page's events as a browser does."""
+
+    def __init__(self, demo, url, name):
+        self.demo, self.name = demo, name
+        self.api = f"{url.rstrip('/')}/gradio_api"
+
+    def press(self, name, data):
+        body = {"data": data, "fn_index": event(self.demo, name)._id, "session_hash": self.name}
+        return httpx.post(f"{self.api}/queue/join", json=body).raise_for_status()
+
+    def generate(self, prompt, settings):
+        defaults = {setting.name: setting.default for setting in PAGE_SETTINGS}
+        values = {**defaults, "stop_strings": "", **settings}
+        named = [values[name] for name in app.SETTING_NAMES]
+        return self.press("generate", [prompt, False, "", *named])
+
+    def stop(self):
+        body = {"data": [], "fn_index": event(self.demo, "stop")._id, "session_hash": self.name}
+        return httpx.post(f"{self.api}/run/predict", json=body)
+
+    def is_running(self):
+        return self.name in self.demo.runs._streams.values()
+
+
+def test_stop_ends_ones_own_run_within_an_inference(served, url):
+    demo, _ = served
+    ann, bob = Visitor(demo, url, "ann"), Visitor(demo, url, "bob")
+    settings = {**LONG, "max_new_tokens": 100}
+    ann.generate("a", settings)
+    bob.generate("b", settings)
+    until(lambda: ann.is_running() and bob.is_running())
+    started = time.monotonic()
+    assert ann.stop().status_code == 200
+    until(lambda: not ann.is_running())
+    assert time.monotonic() - started < 1
+    assert bob.is_running()
+    bob.stop()
+
+
+def test_closing_the_tab_ends_the_run_and_frees_its_cache(served, url):
+    demo, _ = served
+    ann = Visitor(demo, url, "ann-closing")
+    with httpx.stream("GET", f"{ann.api}/heartbeat/{ann.name}", timeout=20) as heartbeat:
+        next(heartbeat.iter_raw())
+        ann.generate("a", LONG)
+        until(ann.is_running)
+        started = time.monotonic()
+    until(lambda: not ann.is_running())
+    assert time.monotonic() - started < 2
+    assert on_worker(demo, caches_alive) == 0
+
+
+def test_events_neither_wait_for_each_other_nor_show_gradios_progress(served):
+    demo, _ = served
+    generate = event(demo, "generate")
+    assert generate.concurrency_limit is None
+    assert generate.trigger_mode == "multiple"
+    assert generate.show_progress == "hidden"
+    assert event(demo, "stop").queue is False
+    assert len(generate.outputs) == 1
+    visible = {fn.name for fn in demo.fns.values() if fn.api_visibility == "public"}
+    assert visible == {"decode"}
+
+
+def test_the_page_says_why_there_is_no_model_and_tries_again():
+    def load(progress):
+        raise ModelLoadError("Cannot load no/such: no such model.")
+
+    with serving(load) as (demo, url):
+        frames = [json.loads(frame) for frame in demo.runs.model_frames()]
+        assert frames[-1]["message"]["args"]["text"] == "Cannot load no/such: no such model."
+        with pytest.raises(AppError, match="no such model"):
+            Client(url, verbose=False).predict("a", False, "", {}, api_name="/decode")
+
+
+def test_a_browser_can_ask_for_steps_it_missed(served, url, client):
+    demo, _ = served
+    feed = next(b for b in demo.blocks.values() if getattr(b, "elem_id", None) == "feed")
+    frames = list(demo.runs.frames("test", lambda: app.read_request("a", settings=GREEDY)))
+    run = json.loads(frames[-1])["run"]
+    assert (
+        len(json.loads(feed.steps_from([run, 2]))["steps"]) == json.loads(frames[-1])["total"] - 2
+    )
+    assert feed.steps_from(["guessed", 0]) == ""
+
+
+# Safe by default
+
+
+def test_the_page_answers_to_its_own_names_only(url):
+    assert httpx.get(url).status_code == 200
+    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400
+    assert httpx.get(url, headers={"Host": "localhost"}).status_code == 200
+
+
+def test_headers_let_no_other_host_in(url):
+    headers = httpx.get(url).headers
+    policy = headers["content-security-policy"]
+    scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+    assert "unsafe-inline" not in scripts
+    assert "http:" not in policy
+    assert "https:" not in policy
+    assert "frame-ancestors 'self'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "content-security-policy" in httpx.get(f"{url}live/page.js").headers
+
+
+def test_frames_are_allowed_where_the_operator_says():
+    options = app.launch_options(frame_ancestors=["https://huggingface.co"])
+    fence = options["app_kwargs"]["middleware"][1]
+    assert fence.kwargs["frame_ancestors"] == ("https://huggingface.co",)
+
+
+def test_a_sign_of_life_and_the_pages_files(url):
+    assert httpx.get(f"{url}health").json() == {"status": "ok"}
+    assert "Plotly" in httpx.get(f"{url}live/plotly.min.js").text[:500]
+    assert httpx.get(f"{url}live/../app.py").status_code == 404
+    assert httpx.get(f"{url}live/%2e%2e/app.py").status_code == 404
+
+
+def test_uploads_are_bounded_and_files_and_monitoring_closed(url):
+    big = {"files": ("big.txt", b"x" * 100_000)}
+    assert httpx.post(f"{url}gradio_api/upload", files=big).status_code >= 400
+    assert httpx.get(f"{url}gradio_api/file={ROOT / 'app.py'}").status_code == 403
+    assert httpx.get(f"{url}gradio_api/monitoring").status_code in (403, 404)
+
+
+def test_launch_options_open_nothing():
+    options = app.launch_options()
+    assert (options["server_name"], options["server_port"]) == ("127.0.0.1", 7860)
+    for name in ("share", "run_history", "enable_monitoring", "ssr_mode", "mcp_server", "pwa"):
+        assert options[name] is False, name
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+
+
+def test_the_page_asks_no_other_host_for_fonts():
+    theme = app.launch_options()["theme"]
+    assert "http" not in str([theme._font_css, theme._stylesheets])
+
+
+# The command
+
+
+def test_options_come_from_the_command_line_then_the_environment(monkeypatch):
+    assert app._options([]).max_new_tokens == 2_048
+    assert app._options([]).host == "127.0.0.1"
+    monkeypatch.setenv("DECODING_LIVE_MAX_NEW_TOKENS", "64")
+    monkeypatch.setenv("DECODING_LIVE_MODEL", "some/model")
+    assert app._options([]).max_new_tokens == 64
+    assert app._options(["--max-new-tokens", "32"]).max_new_tokens == 32
+    assert app._options([]).model == "some/model"
+    monkeypatch.setenv("SPACE_HOST", "me-decoding.hf.space")
+    assert app._options([]).host == "0.0.0.0"
+    assert app._options([]).allowed_hosts == "me-decoding.hf.space"
+
+
+def test_help_lists_every_option(capsys):
+    with pytest.raises(SystemExit):
+        app._options(["--help"])
+    told = capsys.readouterr().out
+    for option in (
+        "--model",
+        "--quantization",
+        "--max-new-tokens",
+        "--max-queue",
+        "DECODING_LIVE_",
+    ):
+        assert option in told
+
+
+def test_a_limit_below_one_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        app._options(["--max-new-tokens", "0"])
+    assert "must be 1 or more, got 0" in capsys.readouterr().err
+
+
+def test_importing_the_page_loads_no_torch():
+    code = "import app, sys; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def test_where_spaces_lends_an_accelerator_decoding_runs_inside_its_call(monkeypatch, slow_lm):
+    decorated = []
+
+    def gpu(**options):
+        def decorate(function):
+            decorated.append(options)
+            return function
+
+        return decorate
+
+    monkeypatch.setattr(app, "spaces", types.SimpleNamespace(GPU=gpu))
+    assert app._lent_device() is None
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+    demo = app.build_app(slow_lm)
+    assert decorated == [{"duration": app.SPACE_GPU_SECONDS}]
+    frames = list(demo.runs.frames("ann", lambda: app.read_request("a", settings=GREEDY)))
+    assert json.loads(frames[-1])["state"] == "finished"
+    demo.runs.model.worker.shutdown()
