@@ -16,10 +16,10 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from decoding.convert import save_as_safetensors
 from decoding.errors import DownloadError
@@ -60,10 +60,25 @@ def default_model_folder(progress: Progress) -> Path:
         return folder
     with _clear_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{FOLDER}.lock"):
+        with _lock(cache / f"{FOLDER}.lock", progress):
             if not is_complete(folder):  # another process may have made it meanwhile
                 _make(folder, progress)
     return folder
+
+
+@contextmanager
+def _lock(file: Path, progress: Progress) -> Iterator[None]:
+    """Held by one process at a time; the others say that they wait for it to prepare."""
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("prepare", 0, 0)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cache_folder() -> Path:
@@ -114,7 +129,8 @@ def _make(folder: Path, progress: Progress) -> None:
             folder.rename(work / "damaged")
         made.rename(folder)
         _sync(cache)
-        gguf.unlink()
+        with suppress(OSError):  # where a mapped file cannot be deleted it merely costs room
+            gguf.unlink()
         progress("prepare", size, size)
     finally:
         shutil.rmtree(work, ignore_errors=True)

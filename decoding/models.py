@@ -131,11 +131,17 @@ def _folder(name_or_path: str | Path | None, progress: Progress) -> tuple[str, P
     """The model's name, and the folder on this machine that holds it."""
     if name_or_path is None:
         return DEFAULT_MODEL_NAME, default_model_folder(progress)
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        return path.resolve().name, path
     name = str(name_or_path)
-    if path.exists():
+    if not name.strip():
+        raise ModelLoadError("The model's name is empty: give a Hub id (owner/name) or a path.")
+    try:
+        path = Path(name_or_path).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # too long a name; no such user's home
+        raise ModelLoadError(f"{name[:80]!r} is no path and no Hub id ({error}).") from error
+    if is_folder:
+        return path.resolve().name, path
+    if is_file:
         raise ModelLoadError(f"{name} is a file, and no .gguf: give a folder or a .gguf file.")
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or "\\" in name:
         raise ModelLoadError(f"There is no folder {name}: check the path.")

@@ -91,6 +91,8 @@ def _why(requirement: str, log: str) -> str:
         return f"The disk is full: make room, then start again to fetch {requirement}."
     errors = [line.removeprefix("ERROR: ") for line in log.splitlines() if "ERROR: " in line]
     reason = errors[-1].strip()[:300] if errors else "pip gave no reason"
+    if "Retrying (" in log:  # pip itself then says that there is no such package
+        reason = "it cannot be reached"
     return (
         f"{requirement} could not be fetched from the package index ({reason}): check the "
         "network and pip's settings (`python -m pip config list`), then start again."

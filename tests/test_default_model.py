@@ -220,9 +220,11 @@ def convert(gguf, folder):
     time.sleep(seconds)
     t.convert_quickly(gguf, folder)
 room.save_as_safetensors = convert
-folder = room.default_model_folder(lambda *call: None)
+calls = []
+folder = room.default_model_folder(lambda *call: calls.append(call))
 assert room.is_complete(folder)
-print(index.fetched)
+waits = "waits" if calls == [("prepare", 0, 0)] else ""
+print(f"{{index.fetched}} [{{waits}}]")
 """
 
 
@@ -239,7 +241,7 @@ def start(tmp_path: Path, cache: Path) -> Callable[[float], subprocess.Popen[str
     return start
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never happened"
@@ -250,7 +252,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 def test_after_a_kill_the_next_start_recovers(
     tmp_path: Path, cache: Path, index: Index, start: Callable[[float], subprocess.Popen[str]]
 ) -> None:
-    with start(60) as process:
+    with start(300) as process:
         wait_for((tmp_path / "log").exists)
         process.send_signal(signal.SIGKILL)
     assert not no_work_left(cache), "nothing was interrupted"
@@ -264,9 +266,9 @@ def test_two_starts_at_once_make_it_once(
     tmp_path: Path, cache: Path, start: Callable[[float], subprocess.Popen[str]]
 ) -> None:
     with start(1) as first, start(1) as second:
-        answers = [p.communicate(timeout=90)[0] for p in (first, second)]
+        answers = [p.communicate(timeout=240)[0] for p in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0)
-    assert sorted(answers) == ["0\n", "1\n"]
+    assert sorted(answers) == ["0 [waits]\n", "1 []\n"]
     assert (tmp_path / "log").read_text() == "began\n"
     assert is_complete(cache / room.FOLDER)
     assert no_work_left(cache)
@@ -433,9 +435,9 @@ def test_pip_itself_without_a_network(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    with pytest.raises(DownloadError, match="check the network"):
+    with pytest.raises(DownloadError, match=r"cannot be reached.*check the network"):
         download(tmp_path)
 
 

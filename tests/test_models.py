@@ -270,6 +270,13 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["", " ", "a" * 5_000, "\0", "..", "x y/z", "\ud800", "a/b/c", "~nobody-of-that-name/x"]
+)
+def test_names_that_can_be_no_model(name: str) -> None:
+    assert len(sentence_of(name)) < 6_000
+
+
+@pytest.mark.parametrize(
     ("file", "part"),
     [("adapter_config.json", "adapter"), ("model.gguf", "path of the .gguf file itself")],
 )
