@@ -110,8 +110,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 def tiny_model(family: str, **overrides: Any) -> Any:
-    """A random model of a family, made from its config alone, with wide enough weights
-    that its distributions are not flat."""
+    """A random model of a family, with weights so wide that its distributions are not flat."""
     torch.manual_seed(0)
     tokens = {"bos_token_id": 257, "eos_token_id": 256, "pad_token_id": 256}
     config = AutoConfig.for_model(family, **{**FAMILIES[family], **tokens, **overrides})

@@ -226,7 +226,7 @@ def test_logits_that_are_no_distribution(
     tiny_lm: LanguageModel, value: float, sample: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_logits(tiny_lm, value, monkeypatch)
-    with pytest.raises(LogitsError, match="Inference 1 .* float32"):
+    with pytest.raises(LogitsError, match=r"Inference 1 .* float32"):
         run(tiny_lm, do_sample=sample)
     assert run(tiny_lm, do_sample=sample, remove_invalid_values=True, max_new_tokens=2)
 
@@ -251,8 +251,8 @@ def test_an_encoder_decoder_is_refused() -> None:
         vocab_size=260, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2,
         decoder_start_token_id=0,
     )  # fmt: skip
+    lm = LanguageModel(T5ForConditionalGeneration(config), byte_tokenizer())
     with pytest.raises(DecodingError, match="causal"):
-        lm = LanguageModel(T5ForConditionalGeneration(config), byte_tokenizer())
         decode(lm, PROMPT)
 
 
