@@ -148,13 +148,23 @@ def _arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
 
 def run_head(lm: LanguageModel, ids: list[int], request: RunRequest) -> RunHead:
     """The prompt as the model saw it, and the settings in force."""
-    from decoding.detokenizer import token_text
-
-    tokens = (PromptToken(i, token_text(lm.tokenizer, i), i in lm.special_token_ids) for i in ids)
     own = lm.model.generation_config
     config = {name: getattr(own, name, None) for name in SHOWN_CONFIG} | request.generation
     config |= {"seed": request.seed, "use_cache": request.use_cache}
-    return RunHead(tuple(tokens), model_facts(lm), config)
+    return RunHead(_prompt_tokens(lm, ids), model_facts(lm), config)
+
+
+def _prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]:
+    """The prompt's tokens; their texts, joined, are what the tokenizer makes of all of them."""
+    from decoding.detokenizer import Detokenizer, token_text
+
+    detokenizer = Detokenizer(lm.tokenizer)
+    texts = [detokenizer.add(i) for i in ids]
+    texts[-1:] = [text + detokenizer.flush() for text in texts[-1:]]
+    return tuple(
+        PromptToken(i, text, i in lm.special_token_ids, "" if text else token_text(lm.tokenizer, i))
+        for i, text in zip(ids, texts, strict=True)
+    )
 
 
 def model_facts(lm: LanguageModel) -> ModelFacts:

@@ -52,11 +52,17 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class PromptToken:
-    """One token of the prompt as the model saw it."""
+    """One token of the prompt as the model saw it.
+
+    Attributes:
+        text: what it adds to the prompt's text; `""` while a character is incomplete.
+        piece: its printable text on its own, for a token that adds nothing.
+    """
 
     token_id: int
     text: str
     is_special: bool
+    piece: str = ""
 
 
 @dataclass(frozen=True, slots=True)

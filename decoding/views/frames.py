@@ -75,7 +75,10 @@ def _candidate_fields(candidate: Candidate) -> list[Any]:
 def head_fields(head: RunHead) -> dict[str, Any]:
     """What the first frame of a run says besides its steps."""
     return {
-        "prompt": [[token.token_id, token.text, int(token.is_special)] for token in head.prompt],
+        "prompt": [
+            [token.token_id, token.text, int(token.is_special), *([token.piece] * (not token.text))]
+            for token in head.prompt
+        ],
         "model": model_fields(head.model),
         "config": head.config,
     }
