@@ -23,12 +23,8 @@ from decoding import LanguageModel, decode
 from decoding.errors import ModelLoadError
 from decoding.views.settings import PAGE_SETTINGS, Limits
 
-# Gradio and its client leave event loops and sockets to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    # Its queue sums up its own work with what pandas has given up.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing"),
-]
+# Gradio's queue sums up its own work with what pandas has given up.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
 
 ROOT = Path(app.__file__).parent
 GREEDY = {"do_sample": False, "max_new_tokens": 8}
@@ -204,7 +200,7 @@ class Visitor:
 
     def generate(self, prompt, settings):
         defaults = {setting.name: setting.default for setting in PAGE_SETTINGS}
-        values = {**defaults, "stop_strings": "", **settings}
+        values = {**defaults, "stop_strings": "", "seed": "", **settings}
         named = [values[name] for name in app.SETTING_NAMES]
         return self.press("generate", [prompt, False, "", *named])
 
@@ -235,7 +231,8 @@ def test_closing_the_tab_ends_the_run_and_frees_its_cache(served, url):
     demo, _ = served
     ann = Visitor(demo, url, "ann-closing")
     with httpx.stream("GET", f"{ann.api}/heartbeat/{ann.name}", timeout=20) as heartbeat:
-        next(heartbeat.iter_raw())
+        beats = heartbeat.iter_raw()  # closes the connection when it is collected
+        next(beats)
         ann.generate("a", LONG)
         until(ann.is_running)
         started = time.monotonic()

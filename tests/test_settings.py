@@ -65,6 +65,8 @@ def test_greedy_leaves_out_what_only_sampling_knows():
         ({"max_new_tokens": 10**30}, "max_new_tokens must be a whole number from 1 to 64"),
         ({"min_new_tokens": 65}, "min_new_tokens must be a whole number from 0 to 64, got 65."),
         ({"seed": -1}, "seed must be a whole number from 0 to 4,294,967,295, got -1."),
+        ({"seed": "-7"}, "seed must be a whole number from 0 to 4,294,967,295, got '-7'."),
+        ({"seed": "9" * 30}, "seed must be a whole number from 0 to 4,294,967,295, got '999"),
         ({"do_sample": 1}, "do_sample must be true or false, got 1."),
         ({"use_cache": "no"}, "use_cache must be true or false, got 'no'."),
         ({"top_candidates": 0}, "top_candidates must be a whole number from 1 to 50, got 0."),
@@ -88,6 +90,11 @@ def test_whole_numbers_come_as_floats_from_a_browser():
     read = read_settings({"top_k": 5.0, "seed": 3.0}, LIMITS)
     assert (read["top_k"], read["seed"]) == (5, 3)
     assert type(read["top_k"]) is int
+
+
+def test_a_seed_is_typed_as_text_on_the_page():
+    assert read_settings({"seed": " 42 "}, LIMITS)["seed"] == 42
+    assert read_settings({"seed": " "}, LIMITS)["seed"] is None
 
 
 def test_stop_strings_are_lines_on_the_page_and_a_list_in_the_api():

@@ -109,9 +109,8 @@ def _control(setting: Setting) -> gr.components.Component:
     if setting.kind == "lines":
         return gr.Textbox("\n".join(setting.default), lines=1, max_lines=4, **common)
     if setting.kind == "seed":
-        return gr.Number(
-            setting.default, precision=0, minimum=setting.low, maximum=setting.high, **common
-        )
+        # A number field shows 0 where no number is.
+        return gr.Textbox("", max_lines=1, max_length=len(str(setting.high)), **common)
     return gr.Slider(setting.low, setting.high, setting.default, step=setting.step, **common)
 
 

@@ -194,6 +194,8 @@ def _read(setting: Setting, value: object) -> Any:
         return _read_switch(setting.name, value)
     if setting.kind == "lines":
         return _read_lines(setting.name, value)
+    if setting.kind == "seed" and isinstance(value, str):
+        return _read_seed(setting, value.strip())
     return _read_number(setting, value)
 
 
@@ -222,6 +224,13 @@ def _read_number(setting: Setting, value: object) -> int | float:
     if whole and value != int(value):
         raise GenerationConfigError(f"{allowed}, got {value!r}.")
     return int(value) if whole else float(value)
+
+
+def _read_seed(setting: Setting, text: str) -> int | float | None:
+    """A seed that was typed: empty for none, digits for one."""
+    if not text:
+        return None
+    return _read_number(setting, int(text) if text.isdecimal() and len(text) < 20 else text)
 
 
 def _read_lines(name: str, value: object) -> list[str]:
