@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import byte_tokenizer, tiny_model
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from decoding import (
     ContextLengthError,
@@ -237,6 +238,38 @@ def test_minus_infinity_is_a_valid_logit(
     broken_logits(tiny_lm, float("-inf"), monkeypatch)
     steps = run(tiny_lm, do_sample=True, top_k=0)
     assert all(s.kept_tokens == tiny_lm.vocab_size - 3 for s in steps)
+
+
+class HostCopies(TorchDispatchMode):
+    """Counts what makes the host wait for a device: reading one value of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scalars = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.scalars += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("settings", [{}, {"do_sample": True, "top_k": 9, "top_p": 0.9}], ids=str)
+def test_one_copy_to_the_host_a_step(
+    tiny_lm: LanguageModel, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: list[int] = []
+    tolist = torch.Tensor.tolist
+
+    def counting(tensor: torch.Tensor) -> Any:
+        lists.append(tensor.numel())
+        return tolist(tensor)
+
+    steps = decode(tiny_lm, PROMPT, seed=1, max_new_tokens=6, suppress_tokens=[256], **settings)
+    next(steps)
+    monkeypatch.setattr(torch.Tensor, "tolist", counting)
+    with HostCopies() as copies:
+        assert len(list(steps)) == 5
+    assert len(lists) == 5
+    assert copies.scalars == 0
 
 
 def test_max_time(tiny_lm: LanguageModel) -> None:

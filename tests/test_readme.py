@@ -1,0 +1,105 @@
+"""What the README says can be run, found and trusted."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gradio
+import pytest
+import yaml
+
+from decoding import LanguageModel
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+FRONT_MATTER: dict[str, Any] = yaml.safe_load(README.split("---")[1])
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_spaces_gradio_is_the_one_that_is_installed() -> None:
+    assert FRONT_MATTER["sdk_version"] == gradio.__version__
+    assert f"gradio=={gradio.__version__}" in (ROOT / "requirements.txt").read_text()
+
+
+def test_the_front_matter() -> None:
+    assert FRONT_MATTER["sdk"] == "gradio"
+    assert FRONT_MATTER["python_version"] == "3.12"
+    assert (ROOT / FRONT_MATTER["app_file"]).is_file()
+    assert FRONT_MATTER["license"] == "apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_the_two_commands_stand_there_just_so() -> None:
+    blocks = code_blocks("")
+    assert "python -m pip install -r requirements.txt && python app.py\n" in blocks
+    tested = "python -m pip install -r tests/requirements.txt && python -m pytest\n"
+    assert tested in blocks
+    assert tested in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_options_named_exist() -> None:
+    told = subprocess.run(
+        [sys.executable, "app.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    named = set(re.findall(r"`(--[a-z-]+)", README)) - {"--help"}
+    assert len(named) >= 8
+    assert all(option in told for option in named)
+
+
+def file_map() -> dict[str, str]:
+    block = README.split("<!-- file map -->")[1].split("<!-- end of file map -->")[0]
+    lines = [line for line in block.splitlines() if line and not line.startswith("```")]
+    return dict(re.split(r"\s{2,}", line, maxsplit=1) for line in lines)
+
+
+def test_the_file_map_names_every_file_and_no_other() -> None:
+    named = file_map()
+    assert all((ROOT / path).exists() for path in named), "a file is named that is not there"
+    assert all(named.values())
+    kept = ("*.py", "*.js", "*.css", "*.json", "*.png")
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("decoding", "assets")
+        for pattern in kept
+        for path in (ROOT / folder).rglob(pattern)
+        if path.name != "__init__.py"
+    }
+    assert {path for path in named if path.startswith(("decoding/", "assets/"))} == files
+
+
+def test_the_settings_table_is_that_of_the_page() -> None:
+    from decoding.views.settings import PAGE_SETTINGS
+
+    section = README.split("## Settings")[1].split("## The library")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
+    assert set(rows) == {setting.name for setting in PAGE_SETTINGS}
+    for setting in PAGE_SETTINGS:
+        if setting.kind in ("whole", "number", "seed"):
+            assert rows[setting.name] == f"{setting.low:g} to {setting.high:g}".replace(
+                "4.29497e+09", "4294967295"
+            )
+
+
+@pytest.mark.default_model
+def test_the_librarys_ten_lines(
+    default_lm: LanguageModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import decoding
+
+    code = code_blocks("python")[0]
+    assert len(code.splitlines()) <= 10
+    monkeypatch.setattr(decoding, "load_model", lambda: default_lm)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "MB cached" in capsys.readouterr().out
