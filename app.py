@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +90,11 @@ def _wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
         prompt, chat, system, *settings = values
         named = dict(zip(SETTING_NAMES, settings, strict=True))
         yield from runs.frames(
-            request.session_hash, lambda: read_request(prompt, chat, system, named, runs.limits)
+            _visitor(request), lambda: read_request(prompt, chat, system, named, runs.limits)
         )
 
     def stop(request: gr.Request) -> None:
-        runs.stop(request.session_hash)
+        runs.stop(_visitor(request))
 
     def model_frames() -> Iterator[str]:
         yield from runs.model_frames()
@@ -110,6 +111,11 @@ def _wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
     page.stop.click(stop, queue=False, **private)
     demo.load(model_frames, outputs=page.model_feed, concurrency_limit=None, **private)
     demo.unload(stop)
+
+
+def _visitor(request: gr.Request) -> str:
+    # Who comes without a session is a visitor of their own, whom nobody else can stop.
+    return request.session_hash or secrets.token_urlsafe()
 
 
 def _wire_controls(demo: gr.Blocks, page: Page) -> None:
@@ -162,7 +168,7 @@ def _endpoint(runs: Runs) -> Callable[..., Iterator[dict[str, Any]]]:
         """
         try:
             wanted = read_request(prompt, chat, system, settings, runs.limits)
-            yield from runs.steps(request.session_hash, wanted)
+            yield from runs.steps(_visitor(request), wanted)
         except DecodingError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

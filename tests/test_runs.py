@@ -152,12 +152,15 @@ def test_a_full_line_says_so_and_takes_the_next_one_later(scripted):
     assert read(runs.frames("cas", ask()))[-1]["state"] == "finished"
 
 
-def test_starting_anew_ends_the_earlier_run_without_a_word_from_it(scripted):
+@pytest.mark.parametrize("model_has_ended", [True, False])
+def test_starting_anew_ends_the_earlier_run_without_a_word_from_it(scripted, model_has_ended):
     runs, model = scripted()
     first = runs.frames("ann", ask("1"))
     next_where(first, lambda f: f["run"])
     second = runs.frames("ann", ask("2"))
     next(second)
+    if model_has_ended:
+        until(lambda: model.closed)
     assert read(first) == []
     model.let(3)
     assert read(second)[-1]["state"] == "finished"

@@ -99,19 +99,23 @@ class Runs:
         stream = self._open(visitor, request, on_prefill)
         try:
             yield self._waiting_frame(stream)
+            rests_until = 0.0
             while not stream.done:
-                time.sleep(SECONDS_A_FRAME)
-                for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
+                # The rest comes before the wait, so that a token after a pause is shown at once.
+                time.sleep(max(0.0, rests_until - time.monotonic()))
+                events = stream.take(SECONDS_A_SIGN_OF_LIFE)
+                rests_until = time.monotonic() + SECONDS_A_FRAME
+                for event in events:
                     run.add(event)
-                # A run that a newer one replaced says no more: it would come after that one.
                 if self._newest.get(visitor) is not run:
-                    return
+                    break
                 if run.has_head:
                     self.last_runs.keep(run)
                     yield run.next_frame()
                 elif not stream.done:
                     yield self._waiting_frame(stream)
-            if run.state != "finished":
+            # A run that a newer one replaced says no more: it would come after that one.
+            if run.state != "finished" and self._newest.get(visitor) is run:
                 run.state = "stopped"
                 yield run.next_frame() if run.has_head else page_frame("stopped")
         finally:
