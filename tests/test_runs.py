@@ -237,5 +237,5 @@ def test_the_api_gets_full_records_and_may_run_several_in_one_session(scripted):
 def test_an_error_reaches_the_api(scripted):
     runs, model = scripted(error=DecodingError("No."))
     model.let(3)
-    with pytest.raises(DecodingError, match="^No"):
+    with pytest.raises(DecodingError, match=r"^No"):
         list(runs.steps("ann", ask()()))
