@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from decoding.errors import DecodingError
@@ -121,16 +121,29 @@ class LiveModel:
     def _try_to_load(self) -> None:
         self.status = ModelStatus()
         try:
-            self._lm = self._load(self._report)
-            facts = model_facts(self._lm)
+            lm = self._load(self._report)
+            if self._steps is None:
+                _warm_up(lm)
+            facts = model_facts(lm)
         except Exception as error:  # kept for whoever asks for the model: see `_loaded`
             self.status = ModelStatus(state="error", error=error)
         else:
+            self._lm = lm
             self.status = ModelStatus(state="ready", facts=facts)
 
     def _report(self, stage: str, done: int | None, total: int | None) -> None:
         progress = None if done is None or not total else (done, total)
         self.status = replace(self.status, stage=stage, progress=progress)
+
+
+def _warm_up(lm: LanguageModel) -> None:
+    """One inference for nobody: the first one reads the weights from the disk.
+
+    Without it that time would be shown as the first visitor's prefill.
+    """
+    from decoding.decoder import decode
+
+    list(decode(lm, [0], max_new_tokens=1))
 
 
 def _arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
@@ -169,6 +182,7 @@ def _prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]
 
 def model_facts(lm: LanguageModel) -> ModelFacts:
     """What the page says about a model."""
+    formula = lm.kv_cache_formula
     return ModelFacts(
         name=lm.name or type(lm.model).__name__,
         device=str(lm.device),
@@ -177,19 +191,5 @@ def model_facts(lm: LanguageModel) -> ModelFacts:
         vocab_size=lm.vocab_size,
         context_length=lm.context_length,
         weight_bytes=lm.weight_bytes,
-        kv=_kv_formula(lm),
+        kv=None if formula is None else KVFormula(formula.bytes_per_token, **asdict(formula)),
     )
-
-
-def _kv_formula(lm: LanguageModel) -> KVFormula | None:
-    """The formula with this model's numbers; `None` where they do not give its size."""
-    if lm.kv_bytes_per_token is None:
-        return None
-    config = lm.model.config.get_text_config()
-    layers, heads = config.num_hidden_layers, config.num_attention_heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    value_bytes = lm.dtype.itemsize
-    if lm.kv_bytes_per_token != 2 * layers * kv_heads * head_dim * value_bytes:
-        return None
-    return KVFormula(lm.kv_bytes_per_token, layers, kv_heads, head_dim, value_bytes)
