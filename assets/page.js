@@ -73,7 +73,9 @@ function summary(root) {
     if (config.do_sample === undefined) return write(how, "");
     const set = SAMPLING.filter((key) => config[key] != null && config[key] !== UNCHANGED[key]);
     const values = set.map((key) => make("b", {}, `${key} ${config[key]}`));
-    const seed = config.do_sample && config.seed != null ? ` seed ${config.seed}` : "";
+    // Without one in the settings each run draws its own: the last run's, so that it can be repeated.
+    const drawn = config.seed || store.config.seed;
+    const seed = config.do_sample && drawn != null && drawn !== "" ? ` seed ${drawn}` : "";
     const mode = say(config.do_sample ? "views.summary.sampling" : "views.summary.greedy");
     how.replaceChildren(mode, ...(config.do_sample ? values.flatMap((value) => [" ", value]) : []), seed);
   };
