@@ -63,18 +63,26 @@ class Columns {
   }
 }
 
-const steps = { line: { shape: "hvh", width: 1 }, mode: "lines", type: "scatter" };
+// A step for each inference while steps can be told apart; Plotly thins out only straight lines.
+const MOST_STEPS = 400;
+const steps = (n) => ({
+  line: { shape: n > MOST_STEPS ? "linear" : "hvh", width: 1 },
+  mode: "lines",
+  type: "scatter",
+});
 
 function confidenceFigure(columns) {
   const [probability, entropy, surprise] = columns.update();
   const top = Math.max(4, ...entropy, ...surprise.filter(Number.isFinite));
   const layout = axes(1, [0, 0.5, 1], (value) => `${100 * value} %`);
-  const line = (width, name) => ({ color: colour(name), width });
+  // Many inferences on few pixels: thinner lines keep the ones below them visible.
+  const thin = probability.length > 200 ? 0.45 : 1;
+  const line = (width, name) => ({ color: colour(name), width: thin * width });
   return {
     data: [
       {
-        ...steps, name: "probability", x: columns.x, y: probability,
-        line: { ...steps.line, color: colour("drawn"), width: 0.5 },
+        ...steps(columns.x.length), name: "probability", x: columns.x, y: probability,
+        line: { ...steps(columns.x.length).line, color: colour("drawn"), width: 0.5 },
         fill: "tozeroy", fillcolor: colour("model"),
       },
       {
@@ -118,11 +126,11 @@ function latencyFigure(columns) {
   return {
     data: [
       {
-        ...steps, name: "milliseconds", x: columns.x, y: all,
-        line: { ...steps.line, color: colour("drawn") }, fill: "tozeroy", fillcolor: colour("model"),
+        ...steps(all.length), name: "milliseconds", x: columns.x, y: all,
+        line: { ...steps(all.length).line, color: colour("drawn") }, fill: "tozeroy", fillcolor: colour("model"),
       },
       {
-        ...steps, name: "prefill_milliseconds", x: first.length ? [0.5, 1.5] : [], y: [...first, ...first],
+        ...steps(1), name: "prefill_milliseconds", x: first.length ? [0.5, 1.5] : [], y: [...first, ...first],
         line: { color: colour("entropy"), width: 1 }, fill: "tozeroy", fillcolor: colour("entropy"),
       },
     ],
@@ -160,10 +168,10 @@ function cacheReading(step) {
 }
 
 function latencyReading(step) {
-  const [prefill, ...decode] = store.steps;
+  const [prefill] = store.steps;
   const parts = [coloured("drawn", say("views.latency.this", { time: duration(step.s) })), " · ",
     coloured("entropy", say("views.latency.prefill", { time: duration(prefill.s), n: prefill.in }))];
-  if (decode.length > 0) parts.push(", ", say("views.latency.mean", { time: duration(meanSeconds()) }));
+  if (store.steps.length > 1) parts.push(", ", say("views.latency.mean", { time: duration(meanSeconds()) }));
   return parts;
 }
 

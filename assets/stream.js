@@ -7,6 +7,7 @@ import { at, follows, hover, isRunning, pin, store, surprisal } from "./store.js
 import { percent, say } from "./words.js";
 
 const LEVELS = 9;
+const MOST_IN_A_BLOCK = 240;
 const LEGEND_PERCENT = [100, 50, 25, 12, 6];
 
 /** 0 for a token that was no surprise, LEVELS for one of 4.3 bits or more (1 in 20). */
@@ -43,9 +44,25 @@ class Lines {
   }
 
   add(element, text) {
+    if (this.line?.childElementCount >= MOST_IN_A_BLOCK) this.split();
     if (!this.line) this.box.append((this.line = make("div", { className: "line" })));
     this.line.append(element);
     if (text.endsWith("\n")) this.line = null;
+  }
+
+  // A paragraph without an end is cut where the page breaks its lines anyway.
+  split() {
+    const tokens = [...this.line.children];
+    const top = tokens.at(-1).offsetTop;
+    let first = tokens.findIndex((token) => token.offsetTop >= top);
+    // The space of a line's first word hangs at the end of the line before it.
+    const isHanging = first > 0 && tokens[first - 1].getClientRects().length > 1;
+    if (isHanging) first -= 1;
+    if (first < 1 || (isHanging && !/^\s/.test(tokens[first].textContent))) return;
+    const next = make("div", { className: "line" });
+    next.append(...tokens.slice(first));
+    this.line.after(next);
+    this.line = next;
   }
 
   clear() {
