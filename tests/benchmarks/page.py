@@ -144,6 +144,8 @@ def busy(server: LoopProcess, visit: Open, arguments: argparse.Namespace) -> Non
     visitor.devtools.send("Performance.enable")
     visitor.prepare(tokens=LENGTHS[-1] + WINDOW)
     shares: dict[int, list[float]] = {length: [] for length in LENGTHS}
+    with slow_writing(server, visitor, LENGTHS[0]):
+        time.sleep(1)  # warm up: from the second run on Gradio does more at each frame
     for _ in range(arguments.windows):
         for length in LENGTHS:
             shares[length].append(busy_share(server, visitor, length))
