@@ -9,6 +9,7 @@ import argparse
 import resource
 import sys
 import time
+from itertools import pairwise
 from threading import Event, Thread
 
 import psutil
@@ -69,7 +70,7 @@ def main() -> None:
     print(f"  peak of the process  {peak.bytes / MEGABYTE:8.1f} MB, {grown / MEGABYTE:.1f} more")
     print(f"  above the cache      {(grown - step.kv_cache.bytes) / MEGABYTE:8.1f} MB")
     print(f"  all logits would be  {full_logits / MEGABYTE:8.1f} MB")
-    longest = max(b - a for a, b in zip(chunks, chunks[1:], strict=False))
+    longest = max(b - a for a, b in pairwise(chunks))
     print(f"  longest time between two chances to stop: {longest:.2f} s; at most 1")
     kind = 1 if sys.platform == "darwin" else 1024
     high_water = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kind
