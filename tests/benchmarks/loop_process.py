@@ -86,6 +86,10 @@ class PlainScript:
         """Seconds of the loop's next tokens."""
         return float(self.run(partial(self._advance, tokens)))
 
+    def processor(self) -> float:
+        """Seconds of processor time that the process has used, all threads together."""
+        return time.process_time()
+
     def memory(self) -> int:
         """Bytes of the process in memory now."""
         pages = int(Path("/proc/self/statm").read_text().split()[1])

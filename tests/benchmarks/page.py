@@ -120,18 +120,24 @@ def speed(server: LoopProcess, visit: Open, arguments: argparse.Namespace) -> No
         visitor.until_finished()
         chosen = server.ask("chosen")
         assert len(chosen) == tokens, "the model ended its text: ask for fewer tokens"
-        visitor.page.wait_for_timeout(1000)  # the last charts
         return float(chosen[-1] - chosen[0])
 
     ways = {"bare": bare, "page": page}
     for way in ways.values():
         way()  # warm up
     taken: dict[str, list[float]] = {name: [] for name in ways}
+    used: dict[str, list[float]] = {name: [] for name in ways}
     for round_number in range(arguments.rounds):
         for name in sorted(ways, reverse=round_number % 2 == 1):
+            before = server.ask("processor")
             taken[name].append(ways[name]())
+            used[name].append((server.ask("processor") - before) / tokens)
+            visitor.page.wait_for_timeout(1000)  # the last charts
     for name, seconds in taken.items():
-        print(f"  {name:5} {(tokens - 1) / statistics.median(seconds):6.2f} tokens/s")
+        print(
+            f"  {name:5} {(tokens - 1) / statistics.median(seconds):6.2f} tokens/s, "
+            f"{1000 * statistics.median(used[name]):.1f} ms of the server's processor a token"
+        )
     middle, low, high = ratio(taken, "bare", "page")
     print(
         f"page open and drawing / bare loop in the same app: {middle:.3f} in tokens/s "
