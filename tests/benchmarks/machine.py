@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+# A program's own folder is on the path, the package's is not: each imports this room first.
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 def machine() -> str:
