@@ -108,6 +108,18 @@ def test_frames_carry_each_step_once_and_the_head_first():
     assert json.loads(run.next_frame())["steps"] == []
 
 
+def test_a_long_prompt_travels_once_however_long_it_is_read():
+    run = RunLog()
+    run.add(HEAD)
+    frames = []
+    for done in (128, 256, 384):
+        run.progress = (done, 6_001)
+        frames.append(json.loads(run.next_frame()))
+    assert ["head" in frame for frame in frames] == [True, False, False]
+    assert [frame["progress"][0] for frame in frames] == [128, 256, 384]
+    assert "head" in json.loads(run.frame_from(0))
+
+
 def test_a_browser_that_missed_steps_gets_them_and_the_oldest_runs_are_forgotten():
     last_runs, runs = LastRuns(kept=2), [RunLog() for _ in range(3)]
     for run in runs:

@@ -143,6 +143,7 @@ class RunLog:
         self._head: str | None = None
         self._steps: list[str] = []
         self._sent = 0
+        self._head_sent = False
 
     @property
     def total(self) -> int:
@@ -163,19 +164,23 @@ class RunLog:
         self.state = "finished" if event.finish_reason else "decoding"
 
     def next_frame(self, message: Message | None = None) -> str:
-        """The steps that no frame has carried yet."""
+        """What no frame has carried yet: the head, once, and the newest steps."""
         start, self._sent = self._sent, self.total
-        return self.frame(start, message)
+        with_head, self._head_sent = not self._head_sent, self.has_head
+        return self._frame(start, with_head, message)
 
-    def frame(self, start: int, message: Message | None = None) -> str:
+    def frame_from(self, start: int) -> str:
         """The steps from `start` on, with the head when they begin with the first."""
+        return self._frame(start, start == 0)
+
+    def _frame(self, start: int, with_head: bool, message: Message | None = None) -> str:
         known = {
             "run": self.run_id,
             "state": self.state,
             "message": message,
             "progress": self.progress if self.state == "prefill" else None,
         }
-        head = f',"head":{self._head}' if start == 0 and self._head else ""
+        head = f',"head":{self._head}' if with_head and self._head else ""
         steps = self._steps[start:]
         return (
             f'{to_json(known)[:-1]}{head},"start":{start},"total":{start + len(steps)},'
@@ -202,4 +207,4 @@ class LastRuns:
         """A frame with the steps from `start` on; `None` for a run that is not known (any more)."""
         with self._lock:
             log = self._logs.get(run_id)
-        return None if log is None else log.frame(min(max(0, start), log.total))
+        return None if log is None else log.frame_from(min(max(0, start), log.total))
