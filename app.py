@@ -164,7 +164,8 @@ def _endpoint(runs: Runs) -> Callable[..., Iterator[dict[str, Any]]]:
     ) -> Iterator[dict[str, Any]]:
         """Streams the steps of one run, each with the distribution it was chosen from.
 
-        `settings` holds fields of GenerationConfig, `seed`, `top_candidates` and `use_cache`.
+        `settings` holds the page's settings by name, and top_h, epsilon_cutoff, eta_cutoff,
+        min_new_tokens and max_time.
         """
         try:
             wanted = read_request(prompt, chat, system, settings, runs.limits)
@@ -199,7 +200,7 @@ def launch_options(
         "max_threads": 40 + limits.waiting,
         "footer_links": ["api"],
         "theme": _theme(),
-        "head": head(),
+        "head": head(limits),
         "app_kwargs": {
             "middleware": middleware(hosts, frame_ancestors),
             "routes": routes(),
@@ -249,7 +250,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         "max-queue",
-        int,
+        _not_negative,
         DEFAULT_LIMITS.waiting,
         "runs that may wait in line (default: %(default)s)",
     )
@@ -260,6 +261,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
+    return value
+
+
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {value}")
     return value
 
 

@@ -3,7 +3,7 @@
 import { make, write } from "./make.js";
 import { Chart, baseLayout, colour, ticks } from "./plot.js";
 import { at, follows, hover, isRunning, pin, store, surprisal } from "./store.js";
-import { bytes, count, duration, fixed, percent, say } from "./words.js";
+import { bytes, count, duration, fixed, percent, say, share } from "./words.js";
 
 const MARGIN = { l: 46, r: 34, t: 6, b: 20 };
 const MIN_WIDTH_STEPS = 24;
@@ -152,8 +152,9 @@ function cacheReading(step) {
   if (!step.kv) return [say("views.cache.none")];
   const [positions, held] = step.kv;
   const { kv, weight_bytes: weights } = store.model ?? {};
+  // Where a window slides or a state stands for all positions, no position has a size.
   const parts = [
-    coloured("drawn", say("views.cache.measured", {
+    coloured("drawn", say(kv ? "views.cache.measured" : "views.cache.measured_whole", {
       positions, each: bytes(held / Math.max(1, positions)), held: bytes(held),
     })),
   ];
@@ -163,7 +164,7 @@ function cacheReading(step) {
       each: bytes(kv.bytes_per_token),
     }));
   }
-  if (weights) parts.push(" · ", say("views.cache.share", { share: percent(held / weights), weights: bytes(weights) }));
+  if (weights) parts.push(" · ", say("views.cache.share", { share: share(held / weights), weights: bytes(weights) }));
   return parts;
 }
 
@@ -227,7 +228,11 @@ function alongTheText(name, id, columns, figure, reading) {
   };
 }
 
-const promptBytes = (step) => (step.kv ? Math.min(step.kv[1], store.steps[0].kv?.[1] ?? 0) : null);
+// The first inference left the prompt alone in the cache; only plain keys and values stay apart.
+function promptBytes(step) {
+  if (!step.kv) return null;
+  return store.model?.kv ? (store.steps[0].kv?.[1] ?? 0) : 0;
+}
 
 export const confidence = alongTheText(
   "confidence", "confidence-chart",

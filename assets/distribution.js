@@ -20,7 +20,10 @@ function shares(step, limit) {
   return { rows: rows.map((row) => row.candidate), others: Math.max(0, rows.length < step.c.length ? 1 - shown : step.tail) };
 }
 
-const points = (p) => (p > 0 && p < 0.0005 ? "< 0.1" : fixed(100 * p, 1));
+function points(p) {
+  if (p > 0 && p < 0.0005) return "< 0.1";
+  return p < 1 && p >= 0.9995 ? "> 99.9" : fixed(100 * p, 1);
+}
 
 function note(candidate) {
   const [, , p, q] = candidate;
@@ -139,9 +142,10 @@ export function distribution(root) {
       name.textContent = say("views.distribution.title");
       empty.textContent = say("views.distribution.empty");
       own.textContent = say("views.distribution.own");
-      drawn.textContent = say("views.distribution.drawn");
       toggle.textContent = say("views.distribution.all");
     }
+    // Greedy decoding draws nothing: it takes the largest of what the settings left.
+    write(drawn, say(store.config.do_sample === false ? "views.distribution.settled" : "views.distribution.drawn"));
     root.classList.toggle("is-empty", !step);
     toggle.hidden = !step || step.c.length <= FEW;
     if (!step) return write(detail, "");

@@ -4,6 +4,7 @@ import { cache, confidence, latency } from "./along.js";
 import { distribution } from "./distribution.js";
 import { make, write } from "./make.js";
 import { forgetColours } from "./plot.js";
+import { recall, remember } from "./remember.js";
 import { ALL_KINDS, at, connect, pin, receive, store, touch, watch } from "./store.js";
 import { status } from "./status.js";
 import { textPanel } from "./stream.js";
@@ -12,8 +13,10 @@ import { chooseLanguage, currentLanguage, languages, say } from "./words.js";
 const NAMES = { en: "English", "zh-TW": "繁體中文" };
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
 
+let chosenTheme = recall("theme");
+
 const theme = () =>
-  localStorage.getItem("decodingLive.theme") ?? (darkSystem.matches ? "dark" : "light");
+  chosenTheme ?? (darkSystem.matches ? "dark" : "light");
 
 function applyTheme() {
   document.documentElement.dataset.theme = theme();
@@ -24,7 +27,8 @@ function applyTheme() {
 }
 
 export function setTheme(name) {
-  localStorage.setItem("decodingLive.theme", name);
+  chosenTheme = name;
+  remember("theme", name);
   applyTheme();
 }
 
@@ -61,6 +65,8 @@ function header(root) {
 const SAMPLING = ["temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"];
 const UNCHANGED = { top_p: 1, typical_p: 1, repetition_penalty: 1, min_p: 0, top_k: 0 };
 
+const valueOf = (config, key) => config[key] ?? UNCHANGED[key];
+
 function summary(root) {
   const [name, where, how] = [make("b"), make("span"), make("span")];
   root.replaceChildren(name, where, how);
@@ -73,8 +79,9 @@ function summary(root) {
     if (config.do_sample === undefined) return write(how, "");
     const set = SAMPLING.filter((key) => config[key] != null && config[key] !== UNCHANGED[key]);
     const values = set.map((key) => make("b", {}, `${key} ${config[key]}`));
-    // Without one in the settings each run draws its own: the last run's, so that it can be repeated.
-    const drawn = config.seed || store.config.seed;
+    // Without one in the settings each run draws its own, named while these are its settings.
+    const isOfRun = SAMPLING.every((key) => valueOf(config, key) === valueOf(store.config, key));
+    const drawn = config.seed || (isOfRun ? store.config.seed : null);
     const seed = config.do_sample && drawn != null && drawn !== "" ? ` seed ${drawn}` : "";
     const mode = say(config.do_sample ? "views.summary.sampling" : "views.summary.greedy");
     how.replaceChildren(mode, ...(config.do_sample ? values.flatMap((value) => [" ", value]) : []), seed);

@@ -23,7 +23,7 @@ export function cutters(config) {
   const names = Object.keys(CUTTERS).filter((name) => config[name] != null && CUTTERS[name](config[name]));
   if (names.length === 0) return say("views.sentence.the_settings");
   if (names.length === 1) return names[0];
-  return say("views.sentence.list", { first: names.slice(0, -1).join(", "), last: names.at(-1) });
+  return say("views.sentence.list", { first: names.slice(0, -1).join(say("views.sentence.comma")), last: names.at(-1) });
 }
 
 const nameOf = (text, fallback) => quoted(text || fallback || "");

@@ -23,8 +23,9 @@ function values(step) {
 
 /** The state of the run in words; null where the numbers say it all. */
 function note() {
-  if (store.message) {
-    const { key, args = {} } = store.message;
+  const message = store.message ?? store.refusal;
+  if (message) {
+    const { key, args = {} } = message;
     return say(`messages.${key}`, args);
   }
   if (store.state === "stopped") return say("views.status.stopped", { n: store.steps.length });

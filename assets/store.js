@@ -4,6 +4,7 @@ export const store = {
   run: "",
   state: "",
   message: null,
+  refusal: null,
   progress: null,
   model: null,
   config: {},
@@ -100,13 +101,15 @@ export function receive(text) {
 function waitFor(frame) {
   const isAboutModel = frame.state === "ready" || frame.state === "loading";
   if (isAboutModel && store.run !== "" && store.state !== "loading") return;
+  // The next frame of a run that goes on would take the message away with it.
+  store.refusal = frame.state === "error" ? frame.message : null;
   setState(frame);
 }
 
 function begin(run) {
   if (store.run) past.push(store.run);
   if (past.length > 50) past.shift();
-  Object.assign(store, { run, total: 0, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
+  Object.assign(store, { run, refusal: null, total: 0, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
   touch("run", "head", "steps", "cursor");
 }
 

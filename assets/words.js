@@ -1,12 +1,14 @@
 // The page's wording and its numbers as text, in the language that was chosen.
 
+import { recall, remember } from "./remember.js";
+
 const element = document.getElementById("decoding-live-texts");
 const texts = element ? JSON.parse(element.textContent) : {};
 
 export const languages = Object.keys(texts);
 
 function preferred() {
-  const wanted = [localStorage.getItem("decodingLive.language"), ...navigator.languages];
+  const wanted = [recall("language"), ...navigator.languages];
   for (const tag of wanted) {
     if (languages.includes(tag)) return tag;
     if (tag?.toLowerCase().startsWith("zh") && languages.includes("zh-TW")) return "zh-TW";
@@ -21,7 +23,7 @@ export const currentLanguage = () => language;
 
 export function chooseLanguage(tag) {
   language = tag;
-  localStorage.setItem("decodingLive.language", tag);
+  remember("language", tag);
 }
 
 function lookUp(key) {
@@ -56,6 +58,11 @@ export function percent(p) {
   if (p < 0.00001) return `<\u00a00.001${SIGN}`;
   const digits = p > 0.99 ? 1 : p >= 0.1 ? 0 : p >= 0.01 ? 1 : p >= 0.001 ? 2 : 3;
   return `${fixed(100 * p, digits)}${SIGN}`;
+}
+
+/** A part of a whole that it may well exceed, unlike a probability. */
+export function share(part) {
+  return `${fixed(100 * part, part < 0.1 ? 2 : 0)}${SIGN}`;
 }
 
 /** Decimal units, three digits; a round number, such as an axis has, without zeros. */

@@ -21,15 +21,24 @@ OnPrefill = Callable[[int, int], None]
 StepOrError = DecodingStep | DecodingError
 Steps = Callable[[list[int], RunRequest], Iterator[StepOrError]]
 
-SHOWN_CONFIG = (
-    "do_sample",
+SAMPLING_CONFIG = (
     "temperature",
     "top_k",
     "top_p",
     "min_p",
+    "top_h",
     "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+)
+SHOWN_CONFIG = (
+    "do_sample",
+    *SAMPLING_CONFIG,
     "repetition_penalty",
     "no_repeat_ngram_size",
+    "min_new_tokens",
+    "bad_words_ids",
+    "suppress_tokens",
     "max_new_tokens",
     "stop_strings",
 )
@@ -163,6 +172,8 @@ def run_head(lm: LanguageModel, ids: list[int], request: RunRequest) -> RunHead:
     """The prompt as the model saw it, and the settings in force."""
     own = lm.model.generation_config
     config = {name: getattr(own, name, None) for name in SHOWN_CONFIG} | request.generation
+    if not config["do_sample"]:  # what only sampling heeds is not in force
+        config = {name: value for name, value in config.items() if name not in SAMPLING_CONFIG}
     config |= {"seed": request.seed, "use_cache": request.use_cache}
     return RunHead(_prompt_tokens(lm, ids), model_facts(lm), config)
 

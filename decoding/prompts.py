@@ -97,6 +97,10 @@ def _chat_ids(tokenizer: Any, messages: list[dict[str, Any]]) -> list[int]:
 
 
 def _guard(value: Any, specials: list[str], mark: str) -> Any:
+    if isinstance(value, list):
+        return [_guard(part, specials, mark) for part in value]
+    if isinstance(value, dict):
+        return {name: _guard(part, specials, mark) for name, part in value.items()}
     if not isinstance(value, str):
         return value
     _check_unicode(value)

@@ -71,8 +71,9 @@ def test_greedy_leaves_out_what_only_sampling_knows():
         ({"use_cache": "no"}, "use_cache must be true or false, got 'no'."),
         ({"top_candidates": 0}, "top_candidates must be a whole number from 1 to 50, got 0."),
         ({"stop_strings": 3}, "stop_strings must be a list of texts, got 3."),
-        ({"stop_strings": ["x"] * 17}, "stop_strings must be at most 16 texts"),
-        ({"stop_strings": ["x" * 201]}, "stop_strings must be at most 16 texts"),
+        ({"stop_strings": ["x"] * 5}, "stop_strings must be at most 4 texts"),
+        ({"top_k": 10**400}, "top_k must be a whole number from 0 to 1,000"),
+        ({"stop_strings": ["x" * 21]}, "stop_strings must be at most 4 texts"),
         ({"num_beams": 4}, "Unknown setting 'num_beams': known are do_sample,"),
     ],
 )

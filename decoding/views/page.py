@@ -114,16 +114,26 @@ def _control(setting: Setting) -> gr.components.Component:
     return gr.Slider(setting.low, setting.high, setting.default, step=setting.step, **common)
 
 
-def head() -> str:
+def head(limits: Limits) -> str:
     """What the page's `<head>` loads: the words, Plotly's own script, and the page's scripts."""
+    shown = [_within(example, limits) for example in examples()]
     modules = "".join(
         f'<script type="module" src="{FILES_ADDRESS}/{name}"></script>' for name in SCRIPTS
     )
     return (
-        f"{_data('decoding-live-texts', texts())}{_data('decoding-live-examples', examples())}"
+        f"{_data('decoding-live-texts', texts())}{_data('decoding-live-examples', shown)}"
         f'<link rel="stylesheet" href="{FILES_ADDRESS}/page.css">'
         f'<script src="{FILES_ADDRESS}/plotly.min.js" defer></script>{modules}'
     )
+
+
+def _within(example: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """The example, asking for no more than the operator allows."""
+    asked = example["settings"]["max_new_tokens"]
+    return {
+        **example,
+        "settings": {**example["settings"], "max_new_tokens": min(asked, limits.new_tokens)},
+    }
 
 
 def _data(elem_id: str, value: object) -> str:

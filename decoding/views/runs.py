@@ -117,7 +117,11 @@ class Runs:
             # A run that a newer one replaced says no more: it would come after that one.
             if run.state != "finished" and self._newest.get(visitor) is run:
                 run.state = "stopped"
-                yield run.next_frame() if run.has_head else page_frame("stopped")
+                yield (
+                    run.next_frame()
+                    if run.has_head
+                    else page_frame("stopped", message=say("stopped_waiting"))
+                )
         finally:
             self._close(stream)
             if self._newest.get(visitor) is run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,8 +70,9 @@ class PromptRequestError(RequestError, PromptError):
 
 
 MAX_SEED = 2**32 - 1
-MAX_STOP_STRINGS = 16
-MAX_STOP_STRING_CHARS = 200
+# transformers lays each of them over every token of the vocabulary before the first inference.
+MAX_STOP_STRINGS = 4
+MAX_STOP_STRING_CHARS = 20
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("do_sample", "switch", True),
@@ -219,8 +219,8 @@ def _read_number(setting: Setting, value: object) -> int | float:
     allowed = f"{setting.name} must be {kind} from {setting.low:,} to {setting.high:,}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise GenerationConfigError(f"{allowed}, got {value!r:.200}.")
-    if not math.isfinite(value) or not setting.low <= value <= setting.high:
-        raise GenerationConfigError(f"{allowed}, got {value!r}.")
+    if not setting.low <= value <= setting.high:  # nor is NaN
+        raise GenerationConfigError(f"{allowed}, got {value!r:.200}.")
     if whole and value != int(value):
         raise GenerationConfigError(f"{allowed}, got {value!r}.")
     return int(value) if whole else float(value)
