@@ -86,6 +86,12 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+def shows(page: Any, selector: str, text: str) -> None:
+    """Waits until the text stands there: views are drawn in the frame after a change."""
+    found = "([selector, text]) => document.querySelector(selector).innerText.includes(text)"
+    page.wait_for_function(found, arg=[selector, text])
+
+
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Callable[..., Any]]:
     """`visit(address, **context)`: a new visitor's page; its script errors fail the test."""
@@ -163,7 +169,7 @@ def new_texts(page: Any) -> list[str]:
 
 
 def shown_inference(page: Any) -> str:
-    page.wait_for_timeout(150)
+    page.wait_for_timeout(400)
     return str(page.inner_text("#status .inference dd"))
 
 
@@ -174,7 +180,7 @@ def test_a_run_from_prompt_to_end(visit: Callable[..., Any], address: str) -> No
     assert prompt_text(page) == "What is\nthis?"
     assert new_texts(page) == [step["t"] for step in steps]
     assert shown_inference(page) == "12 of 12"
-    assert "max_new_tokens" in page.inner_text("#status .note")
+    shows(page, "#status .note", "max_new_tokens")
 
 
 def test_the_charts_hold_the_numbers_of_the_steps(visit: Callable[..., Any], address: str) -> None:
@@ -190,7 +196,7 @@ def test_the_charts_hold_the_numbers_of_the_steps(visit: Callable[..., Any], add
     assert latency == pytest.approx([1000 * step["s"] for step in steps])
 
     page.click('[data-token-index="4"]')
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(700)
     shown = plotted(page, "probability-chart")
     favourites = [candidate[2] for candidate in steps[4]["c"][:12]]
     # Where the chosen token is no favourite, it takes the last row.
@@ -203,7 +209,7 @@ def test_one_cursor_joins_text_status_and_charts(visit: Callable[..., Any], addr
     run_to_end(page, "Cursor", tokens=12)
     page.hover('[data-token-index="3"]')
     assert shown_inference(page) == "4 of 12"
-    assert "Inference 4 " in page.inner_text("#sentence")
+    shows(page, "#sentence", "Inference 4 ")
     for chart in CHARTS[1:]:
         lines = page.evaluate(
             "id => document.querySelector(`#${id} .js-plotly-plot`).layout.shapes.map(s => s.x0)",
@@ -252,7 +258,7 @@ def test_a_closed_tab_gives_the_model_to_the_next(visit: Callable[..., Any], add
     second = visit(address)
     ask(second, "Next", tokens=5)
     second.wait_for_function(f"{STATE} === 'queued'")
-    assert "1" in second.inner_text("#status .note")
+    shows(second, "#status .note", "1")
     first.close()
     second.wait_for_function(f"{STATE} === 'finished'", timeout=20_000)
     assert prompt_text(second) == "Next"
@@ -264,7 +270,7 @@ def test_two_visitors_see_each_their_own(visit: Callable[..., Any], address: str
         ask(page, f"visitor {number}", tokens=8)
     for number, page in enumerate(pages):
         page.wait_for_function(f"decodingLive.store.run && {STATE} === 'finished'")
-        page.wait_for_timeout(300)
+        page.wait_for_timeout(700)
         assert prompt_text(page) == f"visitor {number}"
         assert len(new_texts(page)) == 8
 
@@ -324,7 +330,7 @@ def test_hostile_vocabulary_appears_verbatim_and_runs_nothing(
         "[...document.querySelectorAll('#probability-chart .ytick text')].map(t => t.textContent)"
     )
     assert any("<" in label for label in labels)
-    assert "<b>${window.pw=1}</b>" in page.inner_text("#summary")
+    shows(page, "#summary", "<b>${window.pw=1}</b>")
 
 
 def test_invisible_characters_can_be_seen(visit: Callable[..., Any], address: str) -> None:
@@ -369,8 +375,8 @@ def test_theme_and_language_are_switched_and_remembered(
     run_to_end(page, "Switch", tokens=6)
     page.select_option("#language", "zh-TW")
     page.wait_for_function("document.querySelector('#generate').innerText.trim() !== 'Generate'")
-    assert "推論" in page.inner_text("#status")
-    assert "推論" in page.inner_text("#sentence")
+    shows(page, "#status", "推論")
+    shows(page, "#sentence", "推論")
     assert "views." not in page.inner_text("body")
     page.click("#theme")
     page.wait_for_timeout(600)

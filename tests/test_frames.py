@@ -1,5 +1,6 @@
 """Steps -> frames: what the page is told, how often, and in how many bytes."""
 
+import dataclasses
 import json
 
 import pytest
@@ -62,6 +63,17 @@ def test_a_step_keeps_its_numbers_under_short_names():
     assert fields["kv"] == [2_061, 94_970_880]
     assert fields["c"][1] == [40_001, " southeastern", 0.0061728, 0.011728]
     assert step_fields(make_step(kv_cache=None))["kv"] is None
+
+
+def test_a_character_cut_off_by_the_end_is_not_shown_as_broken():
+    bytes_only = Candidate(49_151, "å", "<0xE5>", 0.1, 0.1)
+    cut_off = make_step(text="\ufffd", finish_reason="length")
+    cut_off = dataclasses.replace(cut_off, candidates=(bytes_only,))
+    assert step_fields(cut_off)["t"] == ""
+    assert step_fields(cut_off)["c"][0][1] == "<0xE5>"
+    literal = dataclasses.replace(bytes_only, token="\ufffd", text="\ufffd")
+    written = dataclasses.replace(cut_off, candidates=(literal,))
+    assert step_fields(written)["t"] == "\ufffd"
 
 
 def test_a_step_with_twenty_candidates_stays_under_1200_bytes():

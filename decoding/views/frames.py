@@ -18,6 +18,7 @@ from decoding.step import Candidate, DecodingStep
 Message = dict[str, Any]
 
 DIGITS = 5
+REPLACEMENT = "\ufffd"
 RUNS_KEPT = 8
 
 
@@ -46,7 +47,7 @@ def step_fields(step: DecodingStep) -> dict[str, Any]:
         "in": step.input_tokens,
         "id": step.token_id,
         "k": step.token,
-        "t": step.text,
+        "t": _shown_text(step),
         "sp": int(step.is_special),
         "lp": number(step.logprob),
         "p": number(step.probability),
@@ -61,6 +62,16 @@ def step_fields(step: DecodingStep) -> dict[str, Any]:
         "fin": step.finish_reason,
         "c": [_candidate_fields(candidate) for candidate in step.candidates],
     }
+
+
+def _shown_text(step: DecodingStep) -> str:
+    """The step's text; a character that the run's end left incomplete is not shown as broken.
+
+    The page shows a token without text by its bytes, which are the chosen candidate's text.
+    """
+    own = (c.text for c in step.candidates if c.token_id == step.token_id)
+    is_literal = any(REPLACEMENT in text for text in own)
+    return step.text if is_literal else step.text.replace(REPLACEMENT, "")
 
 
 def _candidate_fields(candidate: Candidate) -> list[Any]:
