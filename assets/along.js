@@ -1,6 +1,6 @@
 // The three charts along the text: confidence, KV cache and time. They share the cursor.
 
-import { make, write } from "./make.js";
+import { make } from "./make.js";
 import { Chart, baseLayout, colour, ticks } from "./plot.js";
 import { at, follows, hover, isRunning, pin, store, surprisal } from "./store.js";
 import { bytes, count, duration, fixed, percent, say, share } from "./words.js";

@@ -101,3 +101,5 @@ def test_properties(data: st.DataObject) -> None:
     assert m.varentropy_bits2 >= 0
     assert all(math.isfinite(x) for x in (m.entropy_bits, m.varentropy_bits2, m.logprob))
     assert m.entropy_bits == pytest.approx(entropy_bits(torch.log_softmax(row, -1)).item())
+    varentropy = varentropy_bits2(torch.log_softmax(row, -1)).item()
+    assert m.varentropy_bits2 == pytest.approx(varentropy, rel=1e-3, abs=1e-4)
