@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from decoding.errors import DecodingError
-from decoding.run import KVFormula, ModelFacts, ModelStatus, PromptToken, RunHead, RunRequest
+from decoding.facts import ModelFacts
+from decoding.run import ModelStatus, PromptToken, RunHead, RunRequest
 from decoding.step import DecodingStep
 from decoding.worker import Stopped, Stream, Worker
 
@@ -193,7 +194,6 @@ def _prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]
 
 def model_facts(lm: LanguageModel) -> ModelFacts:
     """What the page says about a model."""
-    formula = lm.kv_cache_formula
     return ModelFacts(
         name=lm.name or type(lm.model).__name__,
         device=str(lm.device),
@@ -202,5 +202,5 @@ def model_facts(lm: LanguageModel) -> ModelFacts:
         vocab_size=lm.vocab_size,
         context_length=lm.context_length,
         weight_bytes=lm.weight_bytes,
-        kv=None if formula is None else KVFormula(formula.bytes_per_token, **asdict(formula)),
+        kv=lm.kv_cache_formula,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,10 @@ from transformers.cache_utils import DynamicLayer
 from decoding.checkpoint import check_folder, check_gguf
 from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.errors import ModelLoadError
+from decoding.facts import KVFormula
 from decoding.hub import hub_folder
 from decoding.placement import device_map, pick_device, pick_dtype, quantization_config
 from decoding.progress import Progress, progress_or_bar
-
-
-@dataclass(frozen=True, slots=True)
-class KVCacheFormula:
-    """What one position of a plain attention cache costs: a formula, not a measurement."""
-
-    layers: int
-    kv_heads: int
-    head_dim: int
-    value_bytes: int
-
-    @property
-    def bytes_per_token(self) -> int:
-        """2 (key and value) · layers · kv_heads · head_dim · value_bytes."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * self.value_bytes
 
 
 class LanguageModel:
@@ -238,7 +223,7 @@ def _special_token_ids(tokenizer: Any) -> frozenset[int]:
     return frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special}
 
 
-def _kv_cache_formula(config: Any, dtype: torch.dtype) -> KVCacheFormula | None:
+def _kv_cache_formula(config: Any, dtype: torch.dtype) -> KVFormula | None:
     heads = getattr(config, "num_attention_heads", None)
     is_latent = getattr(config, "kv_lora_rank", None) is not None
     # These families name or count their shared heads in ways of their own.
@@ -250,7 +235,7 @@ def _kv_cache_formula(config: Any, dtype: torch.dtype) -> KVCacheFormula | None:
         return None
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return KVCacheFormula(len(layers), kv_heads, head_dim, dtype.itemsize)
+    return KVFormula(len(layers), kv_heads, head_dim, dtype.itemsize)
 
 
 def _held_bytes(model: Any) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from decoding.facts import ModelFacts
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -23,31 +25,6 @@ class RunRequest:
     seed: int
     top_candidates: int = 20
     use_cache: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class KVFormula:
-    """2 x layers x kv_heads x head_dim x value_bytes, where it holds for a model."""
-
-    bytes_per_token: int
-    layers: int
-    kv_heads: int
-    head_dim: int
-    value_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What the page says about the model; sizes in bytes, lengths in tokens."""
-
-    name: str
-    device: str
-    dtype: str
-    quantization: str | None
-    vocab_size: int
-    context_length: int | None
-    weight_bytes: int
-    kv: KVFormula | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Phase = Literal["prefill", "decode"]
+MemoryKind = Literal["cuda", "mps", "process"]
 FinishReason = Literal["eos", "length", "stop_string", "max_time"]
 
 
@@ -36,11 +37,30 @@ class KVCacheSize:
         tokens: positions that the cache stands for.
         bytes: sum over all tensors that its layers hold.
         layer_bytes: the same, layer by layer; sums to `bytes`.
+        layer_tokens: positions whose keys and values each layer stores; `None` for a
+            layer that keeps a state instead.
     """
 
     tokens: int
     bytes: int
     layer_bytes: tuple[int, ...]
+    layer_tokens: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryInUse:
+    """What the allocator held right after one inference.
+
+    Attributes:
+        kind: `"cuda"` or `"mps"`, by torch's own count; `"process"`, the memory that the
+            operating system has given this process.
+        bytes: in use by tensors; of `"process"`, resident.
+        reserved_bytes: that torch keeps for itself on the device; `None` for `"process"`.
+    """
+
+    kind: MemoryKind
+    bytes: int
+    reserved_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +89,7 @@ class DecodingStep:
         kv_cache: size of the cache after this inference; `None` without a cache.
         seconds: this inference and the choice; for step 0, the time to first token.
         finish_reason: `None`, or on the last step why generation ended.
+        memory: what the allocator held; `None` where nobody can tell.
     """
 
     index: int
@@ -90,3 +111,4 @@ class DecodingStep:
     kv_cache: KVCacheSize | None
     seconds: float
     finish_reason: FinishReason | None
+    memory: MemoryInUse | None = None

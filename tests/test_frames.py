@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decoding.errors import LogitsError
-from decoding.run import KVFormula, ModelFacts, ModelStatus, PromptToken, RunHead
+from decoding.facts import KVFormula, ModelFacts
+from decoding.run import ModelStatus, PromptToken, RunHead
 from decoding.step import Candidate, DecodingStep, KVCacheSize
 from decoding.views.frames import (
     LastRuns,
@@ -157,7 +158,7 @@ def test_what_the_model_is_doing():
     loading = json.loads(model_frame(ModelStatus(stage="download", progress=(5, 10))))
     assert (loading["run"], loading["state"], loading["progress"]) == ("", "loading", [5, 10])
     assert loading["message"]["key"] == "loading_download"
-    kv = KVFormula(46_080, 30, 3, 64, 4)
+    kv = KVFormula(30, 3, 64, 4)
     facts = ModelFacts("m", "cpu", "float32", "8bit", 10, None, 1, kv)
     ready = json.loads(model_frame(ModelStatus(state="ready", facts=facts)))
     assert ready["model"]["kv"]["bytes_per_token"] == 46_080

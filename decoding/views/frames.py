@@ -12,7 +12,8 @@ from threading import Lock
 from typing import Any
 
 from decoding.errors import DecodingError
-from decoding.run import ModelFacts, ModelStatus, RunHead
+from decoding.facts import ModelFacts
+from decoding.run import ModelStatus, RunHead
 from decoding.step import Candidate, DecodingStep
 
 Message = dict[str, Any]
@@ -96,8 +97,11 @@ def head_fields(head: RunHead) -> dict[str, Any]:
 
 
 def model_fields(facts: ModelFacts) -> dict[str, Any]:
-    """The model's facts under their own names."""
-    return asdict(facts)
+    """The model's facts under their own names, and what its formula comes to."""
+    fields = asdict(facts)
+    if facts.kv is not None:
+        fields["kv"]["bytes_per_token"] = facts.kv.bytes_per_token
+    return fields
 
 
 def say(key: str, **values: Any) -> Message:
