@@ -61,7 +61,7 @@ class CacheLayer:
 
 @dataclass(frozen=True, slots=True)
 class DeviceShare:
-    """What of a model lies on one device: `"cpu"`, `"cuda:0"`, `"disk"`, …
+    """What of a model lies on one device, such as `"cpu"`, `"cuda:0"` or `"disk"`.
 
     Attributes:
         layers: indices of the decoder layers there.
