@@ -8,18 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    DynamicCache,
-    GenerationConfig,
-)
-from transformers.cache_utils import DynamicLayer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from decoding.cache_layout import kv_formula
 from decoding.checkpoint import check_folder, check_gguf
 from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.errors import ModelLoadError
-from decoding.facts import KVFormula
 from decoding.hub import hub_folder
 from decoding.placement import device_map, pick_device, pick_dtype, quantization_config
 from decoding.progress import Progress, progress_or_bar
@@ -57,7 +51,7 @@ class LanguageModel:
         self.eos_token_ids = _eos_token_ids(model, tokenizer)
         self.special_token_ids = _special_token_ids(tokenizer)
         self.weight_bytes = _held_bytes(model)
-        self.kv_cache_formula = _kv_cache_formula(config, self.dtype)
+        self.kv_cache_formula = kv_formula(config, self.dtype)
         self.quantization = _quantization_of(model)
 
     @property
@@ -221,21 +215,6 @@ def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
 def _special_token_ids(tokenizer: Any) -> frozenset[int]:
     added = tokenizer.added_tokens_decoder.items()
     return frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special}
-
-
-def _kv_cache_formula(config: Any, dtype: torch.dtype) -> KVFormula | None:
-    heads = getattr(config, "num_attention_heads", None)
-    is_latent = getattr(config, "kv_lora_rank", None) is not None
-    # These families name or count their shared heads in ways of their own.
-    is_shared = getattr(config, "multi_query", False) or getattr(config, "num_kv_shared_layers", 0)
-    if not heads or is_latent or is_shared:
-        return None
-    layers = DynamicCache(config=config).layers
-    if not layers or any(type(layer) is not DynamicLayer for layer in layers):
-        return None
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return KVFormula(len(layers), kv_heads, head_dim, dtype.itemsize)
 
 
 def _held_bytes(model: Any) -> int:
