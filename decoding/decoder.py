@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import LongTensor, Tensor
 from transformers import GenerationConfig, InfNanRemoveLogitsProcessor
-from transformers.cache_utils import Cache
 
 from decoding.detokenizer import Detokenizer, token_piece, token_text
 from decoding.distribution import Measurement, measure
 from decoding.errors import GenerationConfigError, LogitsError
-from decoding.kv_cache import cache_of, kv_cache_size
+from decoding.inference import OnPrefill, cache_size, free_cache, infer, input_tokens
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation
-from decoding.step import Candidate, DecodingStep, FinishReason, KVCacheSize
+from decoding.step import Candidate, DecodingStep, FinishReason
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
-
-OnPrefill = Callable[[int, int], None]
-
-# Tokens a prefill feeds between two looks at whether it should go on.
-CPU_PREFILL_CHUNK = 128
-ACCELERATOR_PREFILL_CHUNK = 2048
 
 
 def decode(
@@ -80,21 +73,14 @@ def _run(
     on_prefill: OnPrefill | None,
 ) -> Generator[DecodingStep, None, None]:
     """One inference, one token, one step, until a criterion says stop."""
-    model, ids = lm.model, generation.input_ids
+    ids = generation.input_ids
     detokenizer = Detokenizer(lm.tokenizer)
     index, finish_reason = 0, None
-    outputs: Any = None
     try:
         while finish_reason is None:
             started = time.perf_counter()
-            input_tokens = _input_tokens(generation, ids, index)
-            if index == 0:
-                outputs = _prefill(model, generation, on_prefill)
-            else:
-                outputs = _infer(model, generation, ids, 1)
-            # A copy: a view of the last row would keep the whole prompt's logits alive.
-            logits = outputs.logits[:, -1].to(ids.device, torch.float32, copy=True)
-            outputs = None
+            fed = input_tokens(generation, ids, index)
+            logits = infer(lm.model, generation, ids, index, on_prefill)
             measured, ids = _choose(generation, ids, logits, rng, top_candidates)
             seconds = time.perf_counter() - started
             if not measured.valid:
@@ -106,7 +92,7 @@ def _run(
             yield DecodingStep(
                 index=index,
                 phase="decode" if index else "prefill",
-                input_tokens=input_tokens,
+                input_tokens=fed,
                 token_id=measured.token_id,
                 token=token_piece(lm.tokenizer, measured.token_id),
                 text=detokenizer.add(measured.token_id)
@@ -121,79 +107,13 @@ def _run(
                 candidates=_candidates(lm, measured),
                 tail_probability=measured.tail_probability,
                 kept_tokens=measured.kept_tokens,
-                kv_cache=_cache_size(generation, fed_tokens=ids.shape[1] - 1),
+                kv_cache=cache_size(generation, fed_tokens=ids.shape[1] - 1),
                 seconds=seconds,
                 finish_reason=finish_reason,
             )
             index += 1
     finally:
-        outputs = None
-        generation.model_kwargs.clear()  # the cache lives there and nowhere else
-
-
-def _cache_size(generation: Generation, fed_tokens: int) -> KVCacheSize | None:
-    """`None` without a cache: what a model may keep of one uncached pass is no cache."""
-    cache = cache_of(generation.model_kwargs) if generation.config.use_cache else None
-    return None if cache is None else kv_cache_size(cache, fed_tokens)
-
-
-def _input_tokens(generation: Generation, ids: Tensor, index: int) -> int:
-    return ids.shape[1] if index == 0 or not generation.config.use_cache else 1
-
-
-def _infer(model: Any, generation: Generation, ids: Tensor, new_tokens: int) -> Any:
-    """One forward pass over the last `new_tokens` of `ids` (all of them without a cache)."""
-    fed = new_tokens if generation.config.use_cache else None
-    inputs = model.prepare_inputs_for_generation(
-        ids, next_sequence_length=fed, **generation.model_kwargs
-    )
-    outputs = model(**inputs, return_dict=True)
-    _remember(model, generation, outputs)
-    return outputs
-
-
-def _remember(model: Any, generation: Generation, outputs: Any) -> None:
-    generation.model_kwargs.update(
-        model._update_model_kwargs_for_generation(outputs, generation.model_kwargs)
-    )
-
-
-def _prefill(model: Any, generation: Generation, on_prefill: OnPrefill | None) -> Any:
-    """Feeds the prompt in chunks, where the cache can be continued by more than one token.
-
-    Source: `GenerationMixin._prefill`, here with a chance to stop between chunks.
-    """
-    ids, kwargs = generation.input_ids, generation.model_kwargs
-    prompt_tokens = ids.shape[1]
-    chunk = _prefill_chunk(model, generation)
-    position_ids = kwargs.pop("position_ids", None) if chunk < prompt_tokens else None
-    done, outputs = 0, None
-    while done < prompt_tokens:
-        end = min(done + chunk, prompt_tokens)
-        positions = {} if position_ids is None else {"position_ids": position_ids[..., done:end]}
-        inputs = model.prepare_inputs_for_generation(
-            ids[:, done:end], is_first_iteration=True, **kwargs, **positions
-        )
-        outputs = model(**inputs, return_dict=True)
-        done = end
-        if on_prefill is not None:
-            on_prefill(done, prompt_tokens)
-    if position_ids is not None:
-        kwargs["position_ids"] = position_ids
-    _remember(model, generation, outputs)
-    return outputs
-
-
-def _prefill_chunk(model: Any, generation: Generation) -> int:
-    """Recurrent states start a prompt anew with each pass of several tokens: one chunk then."""
-    whole = int(generation.input_ids.shape[1])
-    cache = cache_of(generation.model_kwargs)
-    if not isinstance(cache, Cache) or model._is_stateful or cache.is_compileable:
-        return whole
-    if generation.config.prefill_chunk_size is not None:
-        return int(generation.config.prefill_chunk_size)
-    on_cpu = generation.input_ids.device.type == "cpu"
-    return CPU_PREFILL_CHUNK if on_cpu else ACCELERATOR_PREFILL_CHUNK
+        free_cache(generation)
 
 
 def _choose(

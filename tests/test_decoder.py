@@ -22,6 +22,7 @@ from decoding import (
     LanguageModel,
     LogitsError,
     decode,
+    inference,
 )
 from decoding import decoder as decoder_module
 
@@ -191,7 +192,7 @@ def test_an_error_frees_the_cache_though_its_traceback_lives(
 def test_a_prefill_can_be_stopped_between_chunks(
     tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder_module, "CPU_PREFILL_CHUNK", 5)
+    monkeypatch.setattr(inference, "CPU_PREFILL_CHUNK", 5)
     caches = watched_cache(monkeypatch)
     seen: list[tuple[int, int]] = []
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from conftest import FAMILIES
 
-from decoding import LanguageModel, decode
-from decoding import decoder as decoder_module
+from decoding import LanguageModel, decode, inference
 from decoding.kv_cache import kv_cache_size
 
 GetLM = Callable[[str], LanguageModel]
@@ -24,13 +23,13 @@ def test_bytes_are_the_sum_over_the_tensors(
 ) -> None:
     lm = tiny_lms(family)
     by_hand: list[list[int]] = []
-    measure = decoder_module.kv_cache_size
+    measure = inference.kv_cache_size
 
     def watching(cache, fed):  # type: ignore[no-untyped-def]
         by_hand.append([_named_tensor_bytes(layer) for layer in cache.layers])
         return measure(cache, fed)
 
-    monkeypatch.setattr(decoder_module, "kv_cache_size", watching)
+    monkeypatch.setattr(inference, "kv_cache_size", watching)
     steps = list(decode(lm, "a prompt of some length", max_new_tokens=12, suppress_tokens=[256]))
     assert [list(s.kv_cache.layer_bytes) for s in steps if s.kv_cache] == by_hand
     assert [s.kv_cache.tokens for s in steps if s.kv_cache] == list(range(23, 35))

@@ -10,8 +10,7 @@ import torch
 from conftest import FAMILIES
 from transformers import GenerationConfig
 
-from decoding import LanguageModel, decode
-from decoding import decoder as decoder_module
+from decoding import LanguageModel, decode, inference
 
 GetLM = Callable[[str], LanguageModel]
 PROMPT = "Hello 世界, go on"
@@ -77,7 +76,7 @@ def test_ids_are_those_of_generate(tiny_lms: GetLM, family: str, config: dict[st
 def test_a_prompt_in_chunks_gives_the_same_ids(
     tiny_lms: GetLM, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder_module, "CPU_PREFILL_CHUNK", 7)
+    monkeypatch.setattr(inference, "CPU_PREFILL_CHUNK", 7)
     lm = tiny_lms(family)
     ids = lm.tokenizer(PROMPT * 2)["input_ids"]
     chunks: list[int] = []

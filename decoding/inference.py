@@ -1,0 +1,115 @@
+"""What feeds the model: the prompt in chunks, one more token, the cache between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from decoding.kv_cache import cache_of, kv_cache_size
+from decoding.sampling import Generation
+from decoding.step import KVCacheSize
+
+OnPrefill = Callable[[int, int], None]
+
+# Tokens a prefill feeds between two looks at whether it should go on.
+CPU_PREFILL_CHUNK = 128
+ACCELERATOR_PREFILL_CHUNK = 2048
+
+
+def infer(
+    model: Any, generation: Generation, ids: Tensor, index: int, on_prefill: OnPrefill | None = None
+) -> Tensor:
+    """The logits after `ids`; what is not in the cache yet is fed.
+
+    Args:
+        model: the transformers model.
+        generation: as prepared; its cache grows.
+        ids: (1, tokens) prompt and new tokens so far.
+        index: 0 for the prefill, then counting the inferences.
+        on_prefill: called with (tokens fed, prompt tokens) after each chunk of the prompt.
+
+    Returns:
+        (1, vocab_size) float32 on the device of `ids`.
+    """
+    if index == 0:
+        outputs = _prefill(model, generation, on_prefill)
+    else:
+        outputs = _feed(model, generation, ids)
+    # A copy: a view of the last row would keep the whole prompt's logits alive.
+    logits: Tensor = outputs.logits[:, -1].to(ids.device, torch.float32, copy=True)
+    return logits
+
+
+def input_tokens(generation: Generation, ids: Tensor, index: int) -> int:
+    """Tokens that inference `index` feeds: without a cache, all of them."""
+    return ids.shape[1] if index == 0 or not generation.config.use_cache else 1
+
+
+def cache_size(generation: Generation, fed_tokens: int) -> KVCacheSize | None:
+    """`None` without a cache: what a model may keep of one uncached pass is no cache."""
+    cache = cache_of(generation.model_kwargs) if generation.config.use_cache else None
+    return None if cache is None else kv_cache_size(cache, fed_tokens)
+
+
+def free_cache(generation: Generation) -> None:
+    """Drops the cache, which lives among the model's inputs and nowhere else."""
+    generation.model_kwargs.clear()
+
+
+def _feed(model: Any, generation: Generation, ids: Tensor) -> Any:
+    """One forward pass over the last token of `ids` (over all of them without a cache)."""
+    fed = 1 if generation.config.use_cache else None
+    inputs = model.prepare_inputs_for_generation(
+        ids, next_sequence_length=fed, **generation.model_kwargs
+    )
+    outputs = model(**inputs, return_dict=True)
+    _remember(model, generation, outputs)
+    return outputs
+
+
+def _remember(model: Any, generation: Generation, outputs: Any) -> None:
+    generation.model_kwargs.update(
+        model._update_model_kwargs_for_generation(outputs, generation.model_kwargs)
+    )
+
+
+def _prefill(model: Any, generation: Generation, on_prefill: OnPrefill | None) -> Any:
+    """Feeds the prompt in chunks, where the cache can be continued by more than one token.
+
+    Source: `GenerationMixin._prefill`, here with a chance to stop between chunks.
+    """
+    ids, kwargs = generation.input_ids, generation.model_kwargs
+    prompt_tokens = ids.shape[1]
+    chunk = _prefill_chunk(model, generation)
+    position_ids = kwargs.pop("position_ids", None) if chunk < prompt_tokens else None
+    done, outputs = 0, None
+    while done < prompt_tokens:
+        end = min(done + chunk, prompt_tokens)
+        positions = {} if position_ids is None else {"position_ids": position_ids[..., done:end]}
+        inputs = model.prepare_inputs_for_generation(
+            ids[:, done:end], is_first_iteration=True, **kwargs, **positions
+        )
+        outputs = model(**inputs, return_dict=True)
+        done = end
+        if on_prefill is not None:
+            on_prefill(done, prompt_tokens)
+    if position_ids is not None:
+        kwargs["position_ids"] = position_ids
+    _remember(model, generation, outputs)
+    return outputs
+
+
+def _prefill_chunk(model: Any, generation: Generation) -> int:
+    """Recurrent states start a prompt anew with each pass of several tokens: one chunk then."""
+    whole = int(generation.input_ids.shape[1])
+    cache = cache_of(generation.model_kwargs)
+    if not isinstance(cache, Cache) or model._is_stateful or cache.is_compileable:
+        return whole
+    if generation.config.prefill_chunk_size is not None:
+        return int(generation.config.prefill_chunk_size)
+    on_cpu = generation.input_ids.device.type == "cpu"
+    return CPU_PREFILL_CHUNK if on_cpu else ACCELERATOR_PREFILL_CHUNK
