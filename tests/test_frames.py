@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from decoding.errors import LogitsError
 from decoding.facts import KVFormula, ModelFacts
 from decoding.run import ModelStatus, PromptToken, RunHead
-from decoding.step import Candidate, DecodingStep, KVCacheSize
+from decoding.step import Candidate, DecodingStep, KVCacheSize, MemoryInUse
 from decoding.views.frames import (
-    LastRuns,
-    RunLog,
     error_message,
     model_frame,
     number,
@@ -21,6 +19,7 @@ from decoding.views.frames import (
     step_fields,
     to_json,
 )
+from decoding.views.run_log import LastRuns, RunLog
 from decoding.views.settings import PromptRequestError
 
 FACTS = ModelFacts("m", "cpu", "float32", None, 49_152, 8_192, 538_000_000, None)
@@ -75,6 +74,43 @@ def test_a_character_cut_off_by_the_end_is_not_shown_as_broken():
     literal = dataclasses.replace(bytes_only, token="\ufffd", text="\ufffd")
     written = dataclasses.replace(cut_off, candidates=(literal,))
     assert step_fields(written)["t"] == "\ufffd"
+
+
+def test_layers_that_hold_the_same_are_told_once_and_in_order():
+    cache = KVCacheSize(9, 34, (5, 5, 8, 8, 8), (9, 9, 4, 4, None))
+    assert step_fields(make_step(kv_cache=cache))["L"] == [[2, 9, 5], [2, 4, 8], [1, None, 8]]
+    unknown = KVCacheSize(9, 10, (5, 5))
+    assert step_fields(make_step(kv_cache=unknown))["L"] == [[2, None, 5]]
+    assert step_fields(make_step(kv_cache=None))["L"] is None
+
+
+def test_what_the_allocator_holds_and_what_it_reserves():
+    assert step_fields(make_step())["m"] is None
+    process = make_step(memory=MemoryInUse("process", 1_054_500_000, None))
+    assert step_fields(process)["m"] == [1_054_500_000]
+    cuda = make_step(memory=MemoryInUse("cuda", 5, 8))
+    assert step_fields(cuda)["m"] == [5, 8]
+
+
+def test_layers_and_memory_cost_a_step_of_the_default_model_few_bytes():
+    cache = KVCacheSize(900, 41_472_000, (1_382_400,) * 30, (900,) * 30)
+    memory = MemoryInUse("process", 954_500_000, None)
+    fields = step_fields(make_step(kv_cache=cache, memory=memory))
+    without = {name: value for name, value in fields.items() if name not in ("L", "m")}
+    assert len(to_json(fields)) - len(to_json(without)) < 40
+
+
+def test_a_run_keeps_its_tokens_for_comparisons():
+    last_runs, run = LastRuns(), RunLog()
+    run.add(HEAD)
+    run.add(make_step(0))
+    bytes_only = Candidate(49_151, "å", "<0xE5>", 0.1, 0.1)
+    run.add(dataclasses.replace(make_step(1, text=""), candidates=(bytes_only,)))
+    last_runs.keep(run)
+    kept = last_runs.tokens_of(run.run_id)
+    assert (kept.prompt_ids, kept.model) == ([1], "m")
+    assert kept.tokens == [(49_151, " southeastern"), (49_151, "<0xE5>")]
+    assert last_runs.tokens_of("guessed") is None
 
 
 def test_a_step_with_twenty_candidates_stays_under_1200_bytes():

@@ -90,6 +90,8 @@ def test_the_settings_table_is_that_of_the_page() -> None:
             assert rows[setting.name] == f"{setting.low:g} to {setting.high:g}".replace(
                 "4.29497e+09", "4294967295"
             )
+        if setting.kind == "choice":
+            assert rows[setting.name] == ", ".join(setting.choices)
 
 
 @pytest.mark.default_model

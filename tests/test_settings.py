@@ -39,6 +39,16 @@ def test_a_seed_that_is_not_given_is_new_each_time():
     assert len({read_request("Hello").seed for _ in range(5)}) > 1
 
 
+def test_the_kind_of_cache_travels_where_it_is_not_the_plain_one():
+    def sent(**settings):
+        return read_request("a", settings=settings).generation.get("cache_implementation")
+
+    assert sent() is None
+    assert sent(cache_implementation="dynamic") is None
+    assert sent(cache_implementation="quantized") == "quantized"
+    assert sent(cache_implementation="static", use_cache=False) is None
+
+
 def test_a_raw_prompt_stays_as_it_stands_and_a_system_turn_comes_first():
     assert read_request(" a\n", chat=False).prompt == " a\n"
     turns = read_request("a", system="s").prompt
@@ -74,7 +84,13 @@ def test_greedy_leaves_out_what_only_sampling_knows():
         ({"stop_strings": ["x"] * 5}, "stop_strings must be at most 4 texts"),
         ({"top_k": 10**400}, "top_k must be a whole number from 0 to 1,000"),
         ({"stop_strings": ["x" * 21]}, "stop_strings must be at most 4 texts"),
-        ({"num_beams": 4}, "Unknown setting 'num_beams': known are do_sample,"),
+        (
+            {"cache_implementation": "paged"},
+            "cache_implementation must be one of dynamic, static, quantized, quantized_4bit, "
+            "quantized_2bit, offloaded, got 'paged'.",
+        ),
+        ({"cache_implementation": 3}, "cache_implementation must be one of dynamic, static"),
+        ({"num_beams": 4}, "Unknown setting 'num_beams': known are cache_implementation,"),
     ],
 )
 def test_a_value_out_of_range_names_setting_range_and_value(settings, message):

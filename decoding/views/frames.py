@@ -1,26 +1,23 @@
-"""Steps -> the JSON frames that the page's scripts draw from; pure functions and two records."""
+"""Records -> the JSON that the page's scripts draw from; pure functions."""
 
 from __future__ import annotations
 
 import json
 import math
-import secrets
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
-from threading import Lock
+from itertools import groupby
 from typing import Any
 
 from decoding.errors import DecodingError
 from decoding.facts import ModelFacts
 from decoding.run import ModelStatus, RunHead
-from decoding.step import Candidate, DecodingStep
+from decoding.step import Candidate, DecodingStep, KVCacheSize, MemoryInUse
 
 Message = dict[str, Any]
 
 DIGITS = 5
 REPLACEMENT = "\ufffd"
-RUNS_KEPT = 8
 
 
 def to_json(value: object) -> str:
@@ -48,7 +45,7 @@ def step_fields(step: DecodingStep) -> dict[str, Any]:
         "in": step.input_tokens,
         "id": step.token_id,
         "k": step.token,
-        "t": _shown_text(step),
+        "t": shown_text(step),
         "sp": int(step.is_special),
         "lp": number(step.logprob),
         "p": number(step.probability),
@@ -59,13 +56,28 @@ def step_fields(step: DecodingStep) -> dict[str, Any]:
         "tail": number(step.tail_probability),
         "kept": step.kept_tokens,
         "kv": None if cache is None else [cache.tokens, cache.bytes],
+        "L": None if cache is None else cache_layer_groups(cache),
+        "m": None if step.memory is None else _memory_fields(step.memory),
         "s": number(step.seconds),
         "fin": step.finish_reason,
         "c": [_candidate_fields(candidate) for candidate in step.candidates],
     }
 
 
-def _shown_text(step: DecodingStep) -> str:
+def cache_layer_groups(cache: KVCacheSize) -> list[list[int | None]]:
+    """`[layers, positions, bytes]` for each run of layers that hold the same, in order."""
+    positions = cache.layer_tokens or (None,) * len(cache.layer_bytes)
+    groups = groupby(zip(positions, cache.layer_bytes, strict=True))
+    return [[len(list(same)), *layer] for layer, same in groups]
+
+
+def _memory_fields(memory: MemoryInUse) -> list[int]:
+    """Bytes in use and, where torch keeps a reserve, the reserved ones: a step is to be short."""
+    reserved = memory.reserved_bytes
+    return [memory.bytes] if reserved is None else [memory.bytes, reserved]
+
+
+def shown_text(step: DecodingStep) -> str:
     """The step's text; a character that the run's end left incomplete is not shown as broken.
 
     The page shows a token without text by its bytes, which are the chosen candidate's text.
@@ -140,86 +152,3 @@ def error_message(error: BaseException | None) -> Message:
         return say("failed")
     values: Mapping[str, Any] = getattr(error, "message_values", {"text": str(error)})
     return say(key, **values)
-
-
-class RunLog:
-    """What one run has produced so far, each step encoded once.
-
-    Attributes:
-        run_id: cannot be guessed, so that knowing it is the right to read the run.
-        state: of the run, as the frames name it.
-        progress: (tokens fed, prompt tokens) while the prompt is read.
-    """
-
-    def __init__(self) -> None:
-        self.run_id = secrets.token_urlsafe(12)
-        self.state = "prefill"
-        self.progress: tuple[int, int] | None = None
-        self._head: str | None = None
-        self._steps: list[str] = []
-        self._sent = 0
-        self._head_sent = False
-
-    @property
-    def total(self) -> int:
-        """Steps so far."""
-        return len(self._steps)
-
-    @property
-    def has_head(self) -> bool:
-        """Whether the prompt is known in tokens."""
-        return self._head is not None
-
-    def add(self, event: RunHead | DecodingStep) -> None:
-        """Takes the head or the next step."""
-        if isinstance(event, RunHead):
-            self._head = to_json(head_fields(event))
-            return
-        self._steps.append(to_json(step_fields(event)))
-        self.state = "finished" if event.finish_reason else "decoding"
-
-    def next_frame(self, message: Message | None = None) -> str:
-        """What no frame has carried yet: the head, once, and the newest steps."""
-        start, self._sent = self._sent, self.total
-        with_head, self._head_sent = not self._head_sent, self.has_head
-        return self._frame(start, with_head, message)
-
-    def frame_from(self, start: int) -> str:
-        """The steps from `start` on, with the head when they begin with the first."""
-        return self._frame(start, start == 0)
-
-    def _frame(self, start: int, with_head: bool, message: Message | None = None) -> str:
-        known = {
-            "run": self.run_id,
-            "state": self.state,
-            "message": message,
-            "progress": self.progress if self.state == "prefill" else None,
-        }
-        head = f',"head":{self._head}' if with_head and self._head else ""
-        steps = self._steps[start:]
-        return (
-            f'{to_json(known)[:-1]}{head},"start":{start},"total":{start + len(steps)},'
-            f'"steps":[{",".join(steps)}]}}'
-        )
-
-
-class LastRuns:
-    """The logs of the last runs, for a browser that missed some frames."""
-
-    def __init__(self, kept: int = RUNS_KEPT) -> None:
-        self._kept = kept
-        self._logs: OrderedDict[str, RunLog] = OrderedDict()
-        self._lock = Lock()
-
-    def keep(self, log: RunLog) -> None:
-        """Remembers a run; the oldest beyond the bound are forgotten."""
-        with self._lock:
-            self._logs[log.run_id] = log
-            while len(self._logs) > self._kept:
-                self._logs.popitem(last=False)
-
-    def steps_from(self, run_id: str, start: int) -> str | None:
-        """A frame with the steps from `start` on; `None` for a run that is not known (any more)."""
-        with self._lock:
-            log = self._logs.get(run_id)
-        return None if log is None else log.frame_from(min(max(0, start), log.total))

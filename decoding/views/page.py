@@ -108,6 +108,8 @@ def _control(setting: Setting) -> gr.components.Component:
         return gr.Checkbox(setting.default, **common)
     if setting.kind == "lines":
         return gr.Textbox("\n".join(setting.default), lines=1, max_lines=4, **common)
+    if setting.kind == "choice":
+        return gr.Dropdown(list(setting.choices), value=setting.default, **common)
     if setting.kind == "seed":
         # A number field shows 0 where no number is.
         return gr.Textbox("", max_lines=1, max_length=len(str(setting.high)), **common)

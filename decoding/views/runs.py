@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from decoding.errors import DecodingError
 from decoding.run import ModelStatus, RunHead, RunRequest
 from decoding.step import DecodingStep
-from decoding.views.frames import LastRuns, RunLog, error_message, model_frame, page_frame, say
+from decoding.views.frames import error_message, model_frame, page_frame, say
+from decoding.views.run_log import LastRuns, RunLog
 from decoding.views.settings import Limits, RequestError
 from decoding.worker import Stream
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from decoding.errors import DecodingError, GenerationConfigError, PromptError
 from decoding.run import RunRequest
 
-Kind = Literal["switch", "whole", "number", "seed", "lines"]
+Kind = Literal["switch", "whole", "number", "seed", "lines", "choice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Setting:
         low, high, step: the allowed range, both ends included, and the slider's step.
         only_sampling: means nothing to greedy decoding, and is left out there.
         on_page: has a control; the others are for the API.
+        choices: the values of a `"choice"`.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Setting:
     step: float = 1
     only_sampling: bool = False
     on_page: bool = True
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,15 @@ MAX_SEED = 2**32 - 1
 # transformers lays each of them over every token of the vocabulary before the first inference.
 MAX_STOP_STRINGS = 4
 MAX_STOP_STRING_CHARS = 20
+PLAIN_CACHE = "dynamic"
+CACHE_KINDS = (
+    PLAIN_CACHE,
+    "static",
+    "quantized",
+    "quantized_4bit",
+    "quantized_2bit",
+    "offloaded",
+)
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("do_sample", "switch", True),
@@ -88,6 +99,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("stop_strings", "lines", ()),
     Setting("top_candidates", "whole", 20, 1, 50, 1),
     Setting("use_cache", "switch", True),
+    Setting("cache_implementation", "choice", PLAIN_CACHE, choices=CACHE_KINDS),
     Setting("top_h", "number", None, 0.01, 1, only_sampling=True, on_page=False),
     Setting("epsilon_cutoff", "number", None, 0, 0.99, only_sampling=True, on_page=False),
     Setting("eta_cutoff", "number", None, 0, 0.99, only_sampling=True, on_page=False),
@@ -142,6 +154,8 @@ def read_request(
         own["seed"] = secrets.randbelow(MAX_SEED + 1)
     if not values["do_sample"]:
         values = {name: v for name, v in values.items() if not _BY_NAME[name].only_sampling}
+    if not own["use_cache"] or values["cache_implementation"] == PLAIN_CACHE:
+        del values["cache_implementation"]
     is_chat = _read_switch("chat", chat)
     return RunRequest(_messages(text, system_text) if is_chat else text, values, **own)
 
@@ -194,6 +208,8 @@ def _read(setting: Setting, value: object) -> Any:
         return _read_switch(setting.name, value)
     if setting.kind == "lines":
         return _read_lines(setting.name, value)
+    if setting.kind == "choice":
+        return read_choice(setting.name, value, setting.choices)
     if setting.kind == "seed" and isinstance(value, str):
         return _read_seed(setting, value.strip())
     return _read_number(setting, value)
@@ -210,6 +226,19 @@ def _read_text(name: str, value: object) -> str:
 def _read_switch(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise GenerationConfigError(f"{name} must be true or false, got {value!r:.200}.")
+    return value
+
+
+def read_choice(name: str, value: object, choices: Sequence[str]) -> str:
+    """The value, where it is one of the choices.
+
+    Raises:
+        GenerationConfigError: with the name, the choices and the value received.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise GenerationConfigError(
+            f"{name} must be one of {', '.join(choices)}, got {value!r:.200}."
+        )
     return value
 
 
