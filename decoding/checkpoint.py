@@ -35,7 +35,7 @@ def check_folder(folder: Path, name: str) -> None:
 def check_files(names: Collection[str], name: str) -> None:
     """Raises `ModelLoadError` when the files by these names cannot make a model."""
     if "config.json" not in names:
-        raise ModelLoadError(_without_config(names, name))
+        raise ModelLoadError(without_config(names, name))
     if WEIGHTS not in names and WEIGHTS_INDEX not in names:
         if any(file.endswith(PICKLED) for file in names):
             raise ModelLoadError(
@@ -50,7 +50,8 @@ def check_files(names: Collection[str], name: str) -> None:
         )
 
 
-def _without_config(names: Collection[str], name: str) -> str:
+def without_config(names: Collection[str], name: str) -> str:
+    """Why files by these names, no config.json among them, are no model."""
     if "adapter_config.json" in names:
         return f"{name} is an adapter, not a model: merge it into its base model and load that."
     if any(file.endswith(".gguf") for file in names):

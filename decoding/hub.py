@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, ModelInfo, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -21,6 +21,7 @@ from decoding.checkpoint import (
     check_config,
     check_files,
     read_json,
+    without_config,
 )
 from decoding.errors import ModelLoadError
 from decoding.progress import Progress
@@ -39,8 +40,45 @@ def hub_folder(model_id: str, progress: Progress) -> Path:
         ModelLoadError: no such model, no access to it, nothing usable in it, or the Hub is
             out of reach and the model is not on this machine.
     """
+    info = _info(model_id)
+    if isinstance(info, Exception):
+        return _folder_on_disk(model_id, info)
+    names = {file.rfilename for file in info.siblings or [] if "/" not in file.rfilename}
+    check_files(names, model_id)
+    return _fetch(model_id, info.sha, names, progress)
+
+
+def hub_config(model_id: str) -> Path:
+    """The config.json of a model, fetched alone; from the disk where the Hub is out of reach.
+
+    Raises:
+        ModelLoadError: as `hub_folder`, but for the weights, which nobody asks for here.
+    """
+    info = _info(model_id)
+    if isinstance(info, Exception):
+        config = _config_file(model_id, info, local_files_only=True)
+    else:
+        names = [file.rfilename for file in info.siblings or []]
+        if "config.json" not in names:
+            raise ModelLoadError(without_config(names, model_id))
+        config = _config_file(model_id, None, revision=info.sha)
+    check_config(read_json(config, model_id), model_id)
+    return config
+
+
+def _config_file(model_id: str, cause: Exception | None, **where: Any) -> Path:
     try:
-        info = HfApi().model_info(model_id, timeout=PROBE_SECONDS)
+        return Path(hf_hub_download(model_id, "config.json", **where))
+    except GatedRepoError as error:
+        raise ModelLoadError(_no_access(model_id)) from error
+    except Exception as error:  # as in `_info`
+        raise ModelLoadError(_out_of_reach(model_id, cause or error)) from error
+
+
+def _info(model_id: str) -> ModelInfo | Exception:
+    """What the Hub says of a model, or why the Hub cannot be asked."""
+    try:
+        return HfApi().model_info(model_id, timeout=PROBE_SECONDS)
     except HFValidationError as error:
         raise ModelLoadError(_no_such_model(model_id)) from error
     except GatedRepoError as error:
@@ -48,10 +86,7 @@ def hub_folder(model_id: str, progress: Progress) -> Path:
     except RepositoryNotFoundError as error:
         raise ModelLoadError(_no_such_model(model_id)) from error
     except Exception as error:  # each transport has its own: names, certificates, proxies
-        return _folder_on_disk(model_id, error)
-    names = {file.rfilename for file in info.siblings or [] if "/" not in file.rfilename}
-    check_files(names, model_id)
-    return _fetch(model_id, info.sha, names, progress)
+        return error
 
 
 def _fetch(model_id: str, revision: str | None, names: set[str], progress: Progress) -> Path:
@@ -86,11 +121,15 @@ def _folder_on_disk(model_id: str, cause: Exception) -> Path:
     try:
         return Path(snapshot_download(model_id, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise ModelLoadError(
-            f"The Hugging Face Hub cannot be reached ({_brief(cause)}) and {model_id} is not "
-            "on this machine: check the network, or give the path of a local folder or a "
-            ".gguf file."
-        ) from error
+        raise ModelLoadError(_out_of_reach(model_id, cause)) from error
+
+
+def _out_of_reach(model_id: str, cause: Exception) -> str:
+    return (
+        f"The Hugging Face Hub cannot be reached ({_brief(cause)}) and {model_id} is not "
+        "on this machine: check the network, or give the path of a local folder or a "
+        ".gguf file."
+    )
 
 
 def _no_such_model(model_id: str) -> str:
