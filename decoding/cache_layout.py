@@ -30,3 +30,12 @@ def kv_formula(config: Any, dtype: torch.dtype) -> KVFormula | None:
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     return KVFormula(len(layers), kv_heads, head_dim, dtype.itemsize)
+
+
+def context_length(config: Any) -> int | None:
+    """Positions that a model was made for; `None` where it has no limit."""
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        length = getattr(config, name, None)
+        if isinstance(length, int) and length > 0:
+            return length
+    return None

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from decoding.cache_layout import kv_formula
+from decoding.cache_layout import context_length, kv_formula
 from decoding.checkpoint import check_folder, check_gguf
 from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.errors import ModelLoadError
 from decoding.hub import hub_folder
 from decoding.placement import device_map, pick_device, pick_dtype, quantization_config
 from decoding.progress import Progress, progress_or_bar
+from decoding.source import local_path
 
 
 class LanguageModel:
@@ -47,7 +48,7 @@ class LanguageModel:
         self.device: torch.device = model.get_input_embeddings().weight.device
         self.dtype: torch.dtype = model.dtype
         self.vocab_size: int = config.vocab_size
-        self.context_length = _context_length(config)
+        self.context_length = context_length(config)
         self.eos_token_ids = _eos_token_ids(model, tokenizer)
         self.special_token_ids = _special_token_ids(tokenizer)
         self.weight_bytes = _held_bytes(model)
@@ -110,21 +111,10 @@ def _folder(name_or_path: str | Path | None, progress: Progress) -> tuple[str, P
     """The model's name, and the folder on this machine that holds it."""
     if name_or_path is None:
         return DEFAULT_MODEL_NAME, default_model_folder(progress)
-    name = str(name_or_path)
-    if not name.strip():
-        raise ModelLoadError("The model's name is empty: give a Hub id (owner/name) or a path.")
-    try:
-        path = Path(name_or_path).expanduser()
-        is_folder, is_file = path.is_dir(), path.is_file()
-    except (OSError, RuntimeError) as error:  # too long a name; no such user's home
-        raise ModelLoadError(f"{name[:80]!r} is no path and no Hub id ({error}).") from error
-    if is_folder:
+    path = local_path(name_or_path)
+    if path is not None:
         return path.resolve().name, path
-    if is_file:
-        raise ModelLoadError(f"{name} is a file, and no .gguf: give a folder or a .gguf file.")
-    if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or "\\" in name:
-        raise ModelLoadError(f"There is no folder {name}: check the path.")
-    return name, hub_folder(name, progress)
+    return str(name_or_path), hub_folder(str(name_or_path), progress)
 
 
 def _load(folder: Path, name: str, progress: Progress, **kwargs: Any) -> LanguageModel:
@@ -194,14 +184,6 @@ def _quantization_of(model: Any) -> str | None:
         return "4bit"
     quantizer = getattr(model, "hf_quantizer", None)
     return str(quantizer.quantization_config.quant_method.value) if quantizer else None
-
-
-def _context_length(config: Any) -> int | None:
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-        length = getattr(config, name, None)
-        if isinstance(length, int) and length > 0:
-            return length
-    return None
 
 
 def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
