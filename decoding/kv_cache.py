@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 from torch import Tensor
@@ -32,8 +33,7 @@ def kv_cache_size(cache: Any, fed_tokens: int) -> KVCacheSize:
         Positions; bytes as the sum of `numel * element_size` over every tensor held
         (bookkeeping scalars left out), in total and by layer.
     """
-    layers = getattr(cache, "layers", None)
-    layer_bytes = tuple(_held_bytes(layer) for layer in (layers if layers is not None else [cache]))
+    layer_bytes = tuple(_held_bytes(held) for held in _held_by_layer(cache))
     return KVCacheSize(_positions(cache, fed_tokens), sum(layer_bytes), layer_bytes)
 
 
@@ -46,8 +46,18 @@ def _positions(cache: Any, fed_tokens: int) -> int:
     return max(counted, default=0) or fed_tokens
 
 
-def _held_bytes(holder: Any) -> int:
-    distinct = {id(tensor): tensor for tensor in _tensors(vars(holder).values(), depth=3)}
+def _held_by_layer(cache: Any) -> list[Iterable[Any]]:
+    if isinstance(cache, (list, tuple)):  # RWKV's states: each tensor is of all layers
+        return [cache]
+    if getattr(cache, "layers", None) is None:
+        return [vars(cache).values()]
+    beside = getattr(cache, "linear_cache", ())  # MiniMax's states, which no layer holds
+    pairs = zip_longest(cache.layers, beside)
+    return [[*(vars(layer).values() if layer is not None else ()), s] for layer, s in pairs]
+
+
+def _held_bytes(values: Iterable[Any]) -> int:
+    distinct = {id(tensor): tensor for tensor in _tensors(values, depth=3)}
     return sum(tensor.nbytes for tensor in distinct.values() if tensor.dim() > 0)
 
 
