@@ -14,6 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
+from families import FAMILIES, VOCAB_SIZE
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -25,7 +26,7 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-VOCAB_SIZE = 256 + len(SPECIALS)
+assert 256 + len(SPECIALS) == VOCAB_SIZE
 
 
 def byte_tokenizer(
@@ -45,68 +46,6 @@ def byte_tokenizer(
         tokenizer.add_tokens([AddedToken(t, normalized=False) for t in extra_tokens])
     tokenizer.chat_template = CHAT_TEMPLATE if chat else None
     return tokenizer
-
-
-_SMALL = {
-    "vocab_size": VOCAB_SIZE,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-}
-_WINDOW = {"head_dim": 8, "sliding_window": 6}
-_MAMBA_PART = {"mamba_d_state": 8, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": 4}
-
-FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": _SMALL,
-    "qwen2": _SMALL,
-    "qwen3": {**_SMALL, "head_dim": 8},
-    "gemma2": {**_SMALL, **_WINDOW, "query_pre_attn_scalar": 8},
-    "gemma3_text": {**_SMALL, **_WINDOW, "query_pre_attn_scalar": 8},
-    "mistral": {**_SMALL, "sliding_window": 6, "head_dim": 8},
-    "gpt2": {
-        "vocab_size": VOCAB_SIZE,
-        "n_embd": 32,
-        "n_layer": 3,
-        "n_head": 4,
-        "n_positions": 256,
-    },
-    "gpt_neox": {k: v for k, v in _SMALL.items() if k != "num_key_value_heads"},
-    "phi3": _SMALL,
-    "mixtral": {**_SMALL, "num_local_experts": 4, "num_experts_per_tok": 2},
-    "mamba": {
-        "vocab_size": VOCAB_SIZE,
-        "hidden_size": 32,
-        "state_size": 8,
-        "num_hidden_layers": 3,
-    },
-    "jamba": {
-        **_SMALL,
-        **_MAMBA_PART,
-        "num_hidden_layers": 4,
-        "attn_layer_period": 2,
-        "attn_layer_offset": 1,
-        "expert_layer_period": 2,
-        "expert_layer_offset": 1,
-        "num_experts": 4,
-        "use_mamba_kernels": False,
-    },
-    "qwen3_next": {
-        **_SMALL,
-        "head_dim": 8,
-        "num_hidden_layers": 4,
-        "linear_num_value_heads": 4,
-        "linear_num_key_heads": 2,
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-        "num_experts": 4,
-        "num_experts_per_tok": 2,
-        "moe_intermediate_size": 16,
-        "shared_expert_intermediate_size": 16,
-    },
-}
 
 
 def tiny_model(family: str, **overrides: Any) -> Any:
