@@ -71,3 +71,19 @@ class ModelStatus:
     progress: tuple[int, int] | None = None
     error: Exception | None = field(default=None, compare=False)
     facts: ModelFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model to be loaded in the place of the one that is.
+
+    Attributes:
+        name: a Hub id, folder or GGUF file; `""` for the default model, `None` for the one
+            that the page was started with.
+        quantization: `"8bit"`, `"4bit"` or `None`.
+        dtype: as `load_model` takes it.
+    """
+
+    name: str | None
+    quantization: str | None = None
+    dtype: str = "auto"
