@@ -42,6 +42,7 @@ class CacheLayer:
         position_bytes: growth with each position, until `max_positions`.
         fixed_bytes: held from the first position on.
         max_positions: positions kept at most; `None` without a bound.
+        source: of `"shared"`, the decoder layer whose keys and values it reads.
     """
 
     kind: LayerKind
@@ -52,6 +53,7 @@ class CacheLayer:
     position_bytes: int
     fixed_bytes: int
     max_positions: int | None
+    source: int | None = None
 
     def bytes_at(self, positions: int) -> int:
         """Bytes held once the cache stands for so many positions."""

@@ -31,10 +31,26 @@ def kv_cache_size(cache: Any, fed_tokens: int) -> KVCacheSize:
 
     Returns:
         Positions; bytes as the sum of `numel * element_size` over every tensor held
-        (bookkeeping scalars left out), in total and by layer.
+        (bookkeeping scalars left out), in total and by layer; and the positions that each
+        layer stores, of a static one those it has room for.
     """
-    layer_bytes = tuple(_held_bytes(held) for held in _held_by_layer(cache))
-    return KVCacheSize(_positions(cache, fed_tokens), sum(layer_bytes), layer_bytes)
+    layer_bytes = tuple(map(held_bytes, held_by_layer(cache)))
+    layers = getattr(cache, "layers", None) or ()
+    layer_tokens = [stored_positions(layer) for layer in layers]
+    layer_tokens += [None] * (len(layer_bytes) - len(layer_tokens))
+    return KVCacheSize(
+        _positions(cache, fed_tokens), sum(layer_bytes), layer_bytes, tuple(layer_tokens)
+    )
+
+
+def stored_positions(layer: Any) -> int | None:
+    """Positions whose keys and values a layer of a cache stores; `None` where it has none."""
+    keys = getattr(layer, "keys", None)
+    if not isinstance(keys, Tensor):
+        return None
+    if hasattr(layer, "_quantized_keys"):  # packed in its backend's way, and counted beside it
+        return int(layer.cumulative_length)
+    return int(keys.shape[-2]) if keys.dim() > 1 else 0
 
 
 def _positions(cache: Any, fed_tokens: int) -> int:
@@ -46,7 +62,8 @@ def _positions(cache: Any, fed_tokens: int) -> int:
     return max(counted, default=0) or fed_tokens
 
 
-def _held_by_layer(cache: Any) -> list[Iterable[Any]]:
+def held_by_layer(cache: Any) -> list[Iterable[Any]]:
+    """What each layer of a cache holds, tensors among it; one entry where it has no layers."""
     if isinstance(cache, (list, tuple)):  # RWKV's states: each tensor is of all layers
         return [cache]
     if getattr(cache, "layers", None) is None:
@@ -56,7 +73,8 @@ def _held_by_layer(cache: Any) -> list[Iterable[Any]]:
     return [[*(vars(layer).values() if layer is not None else ()), s] for layer, s in pairs]
 
 
-def _held_bytes(values: Iterable[Any]) -> int:
+def held_bytes(values: Iterable[Any]) -> int:
+    """Bytes of the distinct tensors among these values and in the containers among them."""
     distinct = {id(tensor): tensor for tensor in _tensors(values, depth=3)}
     return sum(tensor.nbytes for tensor in distinct.values() if tensor.dim() > 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from decoding.cache_layout import context_length, kv_formula
+from decoding.blueprint import layers_of_model
+from decoding.cache_layout import context_length, kv_formula, kv_note
 from decoding.checkpoint import check_folder, check_gguf
 from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.errors import ModelLoadError
+from decoding.facts import CacheLayer, KVFormula
 from decoding.hub import hub_folder
 from decoding.placement import device_map, pick_device, pick_dtype, quantization_config
 from decoding.progress import Progress, progress_or_bar
@@ -34,8 +37,11 @@ class LanguageModel:
         eos_token_ids: the ids that end a text.
         special_token_ids: the ids of the tokenizer's special tokens.
         weight_bytes: measured over the storage of all parameters and buffers.
+        cache_layers: how each decoder layer remembers, by the config; empty where that is
+            not known.
         kv_cache_formula: `None` where a cache is more than keys and values of every
             position (sliding windows, states, latent attention).
+        kv_note: then why: "sliding", "latent", "shared", "state", "uneven" or "unknown".
         kv_bytes_per_token: by that formula.
         quantization: `"8bit"`, `"4bit"` or another method's name; `None` without.
     """
@@ -52,8 +58,22 @@ class LanguageModel:
         self.eos_token_ids = _eos_token_ids(model, tokenizer)
         self.special_token_ids = _special_token_ids(tokenizer)
         self.weight_bytes = _held_bytes(model)
-        self.kv_cache_formula = kv_formula(config, self.dtype)
         self.quantization = _quantization_of(model)
+
+    @cached_property
+    def cache_layers(self) -> tuple[CacheLayer, ...]:
+        """Worked out on first use, from a copy of the model without weights."""
+        return layers_of_model(self.model)
+
+    @property
+    def kv_cache_formula(self) -> KVFormula | None:
+        """What a position costs; a formula, not a measurement."""
+        return kv_formula(self.cache_layers, self.dtype.itemsize)
+
+    @property
+    def kv_note(self) -> str | None:
+        """Why there is no formula; `None` where there is one."""
+        return kv_note(self.cache_layers)
 
     @property
     def kv_bytes_per_token(self) -> int | None:

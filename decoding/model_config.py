@@ -1,0 +1,103 @@
+"""A model's config, read before anything else of it is fetched; it makes no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers import CONFIG_MAPPING, PreTrainedConfig
+
+from decoding.checkpoint import check_config, check_gguf, read_json, without_config
+from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
+from decoding.errors import ModelLoadError
+from decoding.hub import hub_config
+from decoding.progress import Progress, say_nothing
+from decoding.source import local_path
+
+# The largest models have some 130 layers and 512 experts; a config may claim anything.
+MOST_PARTS = 2048
+COUNTS_PARTS = re.compile(r"(^|_)(n|num|number)_(\w+_)?(layers?|experts|blocks|inputs|states)$")
+
+
+def read_config(
+    name_or_path: str | Path | None, progress: Progress = say_nothing
+) -> PreTrainedConfig:
+    """The config of a model: a Hub id, a folder, a `.gguf` file, or the default model.
+
+    Of the Hub only config.json is fetched, of a GGUF file only the header is read.
+
+    Raises:
+        ModelLoadError: as `load_model`, or the config is broken.
+    """
+    if name_or_path is None:
+        folder = default_model_folder(progress)
+        return _from_file(folder / "config.json", DEFAULT_MODEL_NAME)
+    path = local_path(name_or_path)
+    if path is None:
+        return _from_file(hub_config(str(name_or_path)), str(name_or_path))
+    name = path.resolve().name
+    if name.lower().endswith(".gguf"):
+        return _from_gguf(path)
+    names = {file.name for file in path.iterdir()}
+    if "config.json" not in names:
+        raise ModelLoadError(without_config(names, name))
+    return _from_file(path / "config.json", name)
+
+
+def check_parts(config: dict[str, Any], name: str) -> None:
+    """Raises `ModelLoadError` when a config asks for more layers or experts than there can be.
+
+    Each is an object of Python, even where no weight is made: a billion would never end.
+    """
+    for key, value in _numbers(config, depth=4):
+        if COUNTS_PARTS.search(key) and value > MOST_PARTS:
+            raise ModelLoadError(
+                f"{name} has {key}={value} in its config.json, which can be {MOST_PARTS} at "
+                "most: the file is broken; fetch the model again or choose another."
+            )
+
+
+def _from_file(file: Path, name: str) -> PreTrainedConfig:
+    content = read_json(file, name)
+    check_config(content, name)
+    return _made(content, name)
+
+
+def _from_gguf(file: Path) -> PreTrainedConfig:
+    check_gguf(file)
+    try:
+        content, _ = PreTrainedConfig.get_config_dict(file.parent, gguf_file=file.name)
+    except Exception as error:  # whatever a broken file makes the reader stumble over
+        raise _broken(file.name, error) from error
+    check_config(content, file.name)
+    return _made(content, file.name)
+
+
+def _made(content: dict[str, Any], name: str) -> PreTrainedConfig:
+    check_parts(content, name)
+    try:
+        config: PreTrainedConfig = CONFIG_MAPPING[content["model_type"]].from_dict(content)
+    except Exception as error:  # each family checks its own config in its own words
+        raise _broken(name, error) from error
+    config.name_or_path = name
+    return config
+
+
+def _broken(name: str, error: Exception) -> ModelLoadError:
+    lines = str(error).strip().splitlines() or [""]
+    return ModelLoadError(
+        f"The config of {name} is broken or cannot be used ({type(error).__name__}: "
+        f"{lines[0][:200]}); fetch it again or choose another model."
+    )
+
+
+def _numbers(content: dict[str, Any], depth: int) -> Iterator[tuple[str, int]]:
+    for key, value in content.items():
+        if isinstance(value, int):
+            yield str(key), value
+        elif isinstance(value, list):
+            yield f"num_{key}_states", len(value)
+        elif depth and isinstance(value, dict):
+            yield from _numbers(value, depth - 1)
