@@ -14,6 +14,7 @@ from decoding.detokenizer import Detokenizer, token_piece, token_text
 from decoding.distribution import Measurement, measure
 from decoding.errors import GenerationConfigError, LogitsError
 from decoding.inference import OnPrefill, cache_size, free_cache, infer, input_tokens
+from decoding.memory import memory_in_use
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation
 from decoding.step import Candidate, DecodingStep, FinishReason
@@ -110,6 +111,7 @@ def _run(
                 kv_cache=cache_size(generation, fed_tokens=ids.shape[1] - 1),
                 seconds=seconds,
                 finish_reason=finish_reason,
+                memory=memory_in_use(lm.device),
             )
             index += 1
     finally:
