@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, QuantizedCache
 
 from decoding.kv_cache import cache_of, kv_cache_size
 from decoding.sampling import Generation
@@ -111,5 +111,7 @@ def _prefill_chunk(model: Any, generation: Generation) -> int:
         return whole
     if generation.config.prefill_chunk_size is not None:
         return int(generation.config.prefill_chunk_size)
+    if isinstance(cache, QuantizedCache):
+        return whole  # its scales and what it leaves exact follow from the first pass
     on_cpu = generation.input_ids.device.type == "cpu"
     return CPU_PREFILL_CHUNK if on_cpu else ACCELERATOR_PREFILL_CHUNK

@@ -34,6 +34,15 @@ FINISH_REASONS: dict[type, FinishReason] = {
     MaxTimeCriteria: "max_time",
 }
 DEFAULT_MAX_NEW_TOKENS = 20  # what `generate` falls back to
+# What transformers raises, its own sentences for the most part, for a setting it cannot follow.
+_SETTING_ERRORS = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
 # Outside of this `generate` leaves the processor out without a word.
 _UNIT_FIELDS = ("top_p", "min_p", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff")
 _OUTPUT_FLAGS = (
@@ -97,6 +106,7 @@ def prepare_generation(
     criteria, settings = _take_stop_strings(lm, generation_config, settings)
     if _setting(lm, generation_config, settings, "use_cache") is not use_cache:
         settings["use_cache"] = use_cache
+    _check_cache(lm, _setting(lm, generation_config, settings, "cache_implementation"))
     input_ids = torch.tensor([token_ids], device=lm.device)
     if "attention_mask" in inspect.signature(lm.model.forward).parameters:
         settings["attention_mask"] = torch.ones_like(input_ids)
@@ -133,7 +143,7 @@ def _config_errors() -> Iterator[None]:
         yield
     except DecodingError:
         raise
-    except (ValueError, TypeError, ImportError, NotImplementedError, AttributeError) as error:
+    except _SETTING_ERRORS as error:
         raise GenerationConfigError(f"These settings cannot be used: {error}") from error
 
 
@@ -180,6 +190,25 @@ def _take_stop_strings(
         return StoppingCriteriaList(), settings
     criterion = StopStringCriteria(lm.tokenizer, stop_strings)
     return StoppingCriteriaList([criterion]), {**settings, "stop_strings": None}
+
+
+def _check_cache(lm: LanguageModel, kind: str | None) -> None:
+    """Refuses the kinds of cache that transformers would ignore, or break off without a word."""
+    if kind is None or kind == "dynamic":
+        return
+    if not lm.model._supports_default_dynamic_cache():
+        raise GenerationConfigError(
+            f"{type(lm.model).__name__} makes a cache of its own: cache_implementation={kind!r} "
+            "would change nothing; leave it out."
+        )
+    if "offloaded" in str(kind) and lm.device.type == "cpu":
+        raise GenerationConfigError(
+            f"cache_implementation={kind!r} moves a cache between an accelerator and this "
+            "machine's memory, and the model is in that memory already: choose another kind."
+        )
+    # transformers makes each static cache as long as the longest before, for compiled graphs;
+    # there are none here, and the cache is to be as long as this run needs it.
+    lm.model._previous_max_cache_length = -1
 
 
 def _check_supported(config: GenerationConfig) -> None:

@@ -1,0 +1,143 @@
+"""What a device can do at most, and how near to it prefill and decode come; all measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from decoding.blueprint import Blueprint
+from decoding.comparison import Roofline, RooflinePoint, Side
+from decoding.errors import DecodingError
+from decoding.forced_run import ForcedRun, wait_for
+from decoding.inference import OnPrefill
+
+if TYPE_CHECKING:
+    from decoding.models import LanguageModel
+
+__all__ = ["Roofline", "RooflinePoint", "measure_roofline", "roofline_points"]
+
+# Matrices grow until one multiplication takes long enough for the clock, or this large.
+SMALLEST_MATRIX, LARGEST_MATRIX = 256, 8192
+ENOUGH_SECONDS = 0.02
+CPU_COPY_BYTES = 256 * 2**20  # larger than a processor's own caches
+ACCELERATOR_COPY_BYTES = 1024 * 2**20
+MEASURING_SECONDS = 0.5
+LEAST_RUNS = 2
+DECODE_INFERENCES = 8
+ROUNDS = 2
+
+
+def measure_roofline(device: torch.device, dtype: torch.dtype) -> Roofline:
+    """The most arithmetic and the most memory traffic a device is seen to do in a second.
+
+    A multiplication of large square matrices, and a copy and a sum of numbers that no cache
+    holds; the best of all that fit into about a second.
+
+    Raises:
+        DecodingError: the device has no memory left to measure in.
+    """
+    try:
+        return Roofline(
+            flops_per_second=_flops_per_second(device, dtype),
+            bytes_per_second=_bytes_per_second(device, dtype),
+            device=str(device),
+            dtype=str(dtype).removeprefix("torch."),
+        )
+    except torch.OutOfMemoryError as error:
+        raise DecodingError(
+            f"There is too little memory left on {device} to measure it: load a smaller model."
+        ) from error
+
+
+def roofline_points(
+    lm: LanguageModel, prompt_ids: Sequence[int], on_prefill: OnPrefill | None = None
+) -> tuple[RooflinePoint, RooflinePoint]:
+    """Where the prefill of a prompt and the decoding after it lie on the roofline.
+
+    FLOPs are counted over the model's operations on shapes alone. Bytes are an estimate: all
+    weights once, which a mixture of experts need not read, and the cache, but not what lies
+    between two layers. Seconds are the best of two rounds.
+
+    Args:
+        lm: model and tokenizer.
+        prompt_ids: what the prefill feeds.
+        on_prefill: called with (tokens fed, prompt tokens) after each chunk; an exception it
+            raises ends the measurement.
+
+    Returns:
+        The prefill's point and that of an inference right after it.
+
+    Raises:
+        DecodingError: the prompt cannot be fed, or the model not be counted.
+    """
+    prompt_tokens = len(prompt_ids)
+    rounds = [_round(lm, prompt_ids, on_prefill) for _ in range(ROUNDS)]
+    prefill = min((sides[0] for sides in rounds), key=lambda side: side.seconds)
+    decode = min((side for sides in rounds for side in sides[1:]), key=lambda side: side.seconds)
+    counted = Blueprint(lm.model.config, type(lm.model))
+    return (
+        RooflinePoint(
+            phase="prefill",
+            tokens=prefill.input_tokens,
+            flops=counted.flops(prompt_tokens, 0),
+            bytes=lm.weight_bytes + (prefill.kv_bytes or 0),
+            seconds=prefill.seconds,
+        ),
+        RooflinePoint(
+            phase="decode",
+            tokens=decode.input_tokens,
+            flops=counted.flops(1, prompt_tokens),
+            bytes=lm.weight_bytes + (decode.kv_bytes or 0),
+            seconds=decode.seconds,
+        ),
+    )
+
+
+def _round(
+    lm: LanguageModel, prompt_ids: Sequence[int], on_prefill: OnPrefill | None
+) -> list[Side]:
+    """A prefill and a few inferences; the prompt's last token stands for the new ones."""
+    tokens = [prompt_ids[-1]] * (DECODE_INFERENCES + 1)
+    run = ForcedRun(lm, prompt_ids, tokens, on_prefill=on_prefill)
+    try:
+        return [run.infer(index)[1] for index in range(len(tokens))]
+    finally:
+        run.close()
+
+
+def _flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
+    size = SMALLEST_MATRIX
+    while size < LARGEST_MATRIX and _multiplying(size, device, dtype, 0.0) < ENOUGH_SECONDS:
+        size *= 2
+    return 2 * size**3 / _multiplying(size, device, dtype, MEASURING_SECONDS)
+
+
+def _multiplying(size: int, device: torch.device, dtype: torch.dtype, budget: float) -> float:
+    matrix = torch.rand(size, size, device=device, dtype=dtype)
+    product = torch.empty_like(matrix)
+    return _best_seconds(lambda: torch.mm(matrix, matrix, out=product), device, budget)
+
+
+def _bytes_per_second(device: torch.device, dtype: torch.dtype) -> float:
+    total = CPU_COPY_BYTES if device.type == "cpu" else ACCELERATOR_COPY_BYTES
+    numbers = torch.zeros(total // dtype.itemsize, device=device, dtype=dtype)
+    copy = torch.empty_like(numbers)
+    copying = _best_seconds(lambda: copy.copy_(numbers), device, MEASURING_SECONDS / 2)
+    adding = _best_seconds(numbers.sum, device, MEASURING_SECONDS / 2)
+    return max(2 * total / copying, total / adding)  # a copy reads and writes
+
+
+def _best_seconds(work: Callable[[], object], device: torch.device, budget: float) -> float:
+    """The shortest of the runs that fit the budget, after one that warms up; at least two."""
+    work()
+    taken: list[float] = []
+    while len(taken) < LEAST_RUNS or sum(taken) < budget:
+        wait_for(device)
+        started = time.perf_counter()
+        work()
+        wait_for(device)
+        taken.append(time.perf_counter() - started)
+    return min(taken)
