@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         GenerationConfigError,
         LogitsError,
         ModelLoadError,
+        ModelTooLargeError,
         PromptError,
     )
     from decoding.models import LanguageModel, load_model
@@ -30,6 +31,7 @@ _ROOMS = {
         "GenerationConfigError",
         "LogitsError",
         "ModelLoadError",
+        "ModelTooLargeError",
         "PromptError",
     ),
     "models": ("LanguageModel", "load_model"),
@@ -49,6 +51,7 @@ __all__ = [
     "LanguageModel",
     "LogitsError",
     "ModelLoadError",
+    "ModelTooLargeError",
     "PromptError",
     "decode",
     "load_model",

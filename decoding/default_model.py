@@ -7,7 +7,6 @@ it is turned once into what transformers reads in half a second, in the user's c
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from decoding.convert import save_as_safetensors
+from decoding.disk import is_disk_full
 from decoding.errors import DownloadError
 from decoding.progress import Progress
 from decoding.pypi import download_wheel
@@ -201,7 +201,7 @@ def _clear_errors(cache: Path) -> Iterator[None]:
     except DownloadError:
         raise
     except Exception as error:
-        if _is_disk_full(error):
+        if is_disk_full(error):
             raise DownloadError(_no_room(cache, shutil.disk_usage(cache).free)) from error
         if isinstance(error, OSError):
             raise DownloadError(
@@ -209,12 +209,6 @@ def _clear_errors(cache: Path) -> Iterator[None]:
                 f"make that folder writable, or set {CACHE_VARIABLE} to one that is."
             ) from error
         raise
-
-
-def _is_disk_full(error: Exception) -> bool:
-    """The library safetensors reports the operating system's error as text."""
-    full = {errno.ENOSPC, errno.EDQUOT}
-    return getattr(error, "errno", None) in full or "No space left on device" in str(error)
 
 
 def _no_room(cache: Path, free: int) -> str:

@@ -2,7 +2,8 @@
 
 DecodingError
 ├── ModelLoadError       the model cannot be had or cannot be used
-│   └── DownloadError    the default model cannot be fetched onto this machine
+│   ├── DownloadError    the default model cannot be fetched onto this machine
+│   └── ModelTooLargeError   its weights do not fit into memory
 ├── PromptError          the prompt cannot be turned into token ids
 │   └── ContextLengthError   prompt and new tokens do not fit the model's context
 ├── GenerationConfigError    the settings ask for what this decoder does not do
@@ -20,6 +21,31 @@ class ModelLoadError(DecodingError):
 
 class DownloadError(ModelLoadError):
     """The default model cannot be fetched onto this machine."""
+
+
+class ModelTooLargeError(ModelLoadError):
+    """Its weights do not fit into memory.
+
+    Attributes:
+        needed_bytes: of the weights as they were wanted.
+        free_bytes: what weights may take.
+        device: whose memory that is.
+        fitting: the number formats and quantizations that would fit, the largest first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        needed_bytes: int = 0,
+        free_bytes: int = 0,
+        device: str = "",
+        fitting: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+        self.device = device
+        self.fitting = fitting
 
 
 class PromptError(DecodingError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelInfo, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, ModelInfo, get_token, hf_hub_download, snapshot_download
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -23,18 +26,27 @@ from decoding.checkpoint import (
     read_json,
     without_config,
 )
+from decoding.disk import check_disk, is_disk_full
 from decoding.errors import ModelLoadError
 from decoding.progress import Progress
 
 PROBE_SECONDS = 5.0
+BeforeFetching = Callable[[Path, int], None]
+TOKEN = re.compile(r"hf_[A-Za-z0-9]{6,}|(?<=Bearer )[^\s'\"]+")
 SMALL_FILES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 
 
-def hub_folder(model_id: str, progress: Progress) -> Path:
+def hub_folder(model_id: str, progress: Progress, before_fetching: BeforeFetching) -> Path:
     """The folder of a model in the Hub's own cache, fetched first where it is incomplete.
 
     One short question decides whether the Hub can be reached; left alone, its library would
     retry for about 23 seconds per file. Without the Hub, what is on the disk is used.
+
+    Args:
+        model_id: owner/name.
+        progress: of the stage "download".
+        before_fetching: called with the file config.json and the bytes of the weight files
+            before these are fetched, so that it can refuse.
 
     Raises:
         ModelLoadError: no such model, no access to it, nothing usable in it, or the Hub is
@@ -45,7 +57,7 @@ def hub_folder(model_id: str, progress: Progress) -> Path:
         return _folder_on_disk(model_id, info)
     names = {file.rfilename for file in info.siblings or [] if "/" not in file.rfilename}
     check_files(names, model_id)
-    return _fetch(model_id, info.sha, names, progress)
+    return _fetch(model_id, info.sha, names, progress, before_fetching)
 
 
 def hub_config(model_id: str) -> Path:
@@ -70,9 +82,9 @@ def _config_file(model_id: str, cause: Exception | None, **where: Any) -> Path:
     try:
         return Path(hf_hub_download(model_id, "config.json", **where))
     except GatedRepoError as error:
-        raise ModelLoadError(_no_access(model_id)) from error
+        raise ModelLoadError(_no_access(model_id)) from _without_token(error)
     except Exception as error:  # as in `_info`
-        raise ModelLoadError(_out_of_reach(model_id, cause or error)) from error
+        raise ModelLoadError(_out_of_reach(model_id, cause or error)) from _without_token(error)
 
 
 def _info(model_id: str) -> ModelInfo | Exception:
@@ -80,36 +92,52 @@ def _info(model_id: str) -> ModelInfo | Exception:
     try:
         return HfApi().model_info(model_id, timeout=PROBE_SECONDS)
     except HFValidationError as error:
-        raise ModelLoadError(_no_such_model(model_id)) from error
+        raise ModelLoadError(_no_such_model(model_id)) from _without_token(error)
     except GatedRepoError as error:
-        raise ModelLoadError(_no_access(model_id)) from error
+        raise ModelLoadError(_no_access(model_id)) from _without_token(error)
     except RepositoryNotFoundError as error:
-        raise ModelLoadError(_no_such_model(model_id)) from error
+        raise ModelLoadError(_no_such_model(model_id)) from _without_token(error)
     except Exception as error:  # each transport has its own: names, certificates, proxies
         return error
 
 
-def _fetch(model_id: str, revision: str | None, names: set[str], progress: Progress) -> Path:
+def _fetch(
+    model_id: str,
+    revision: str | None,
+    names: set[str],
+    progress: Progress,
+    before_fetching: BeforeFetching,
+) -> Path:
+    wanted = {"revision": revision, "allow_patterns": sorted(filter(_is_needed, names))}
     try:
         config = Path(hf_hub_download(model_id, "config.json", revision=revision))
         check_config(read_json(config, model_id), model_id)
-        folder = snapshot_download(
-            model_id,
-            revision=revision,
-            allow_patterns=sorted(filter(_is_needed, names)),
-            tqdm_class=_bar_that_reports(progress),
-        )
+        files = snapshot_download(model_id, **wanted, dry_run=True)
+        missing = sum(file.file_size or 0 for file in files if file.will_download)
+        if missing:
+            weights = [file for file in files if file.filename.endswith(".safetensors")]
+            before_fetching(config, sum(file.file_size or 0 for file in weights))
+            check_disk(model_id, missing, Path(HF_HUB_CACHE))
+        bar = _bar_that_reports(progress, missing)
+        return Path(snapshot_download(model_id, **wanted, tqdm_class=bar))
     except GatedRepoError as error:
-        raise ModelLoadError(_no_access(model_id)) from error
+        raise ModelLoadError(_no_access(model_id)) from _without_token(error)
     except ModelLoadError:
         raise
-    except Exception as error:  # as above; a full disk, too, arrives under several names
-        raise ModelLoadError(
-            f"{model_id} could not be fetched from the Hugging Face Hub ({_brief(error)}); "
-            "check the network and the space on the disk, and start again: what is here "
-            "already is kept."
-        ) from error
-    return Path(folder)
+    except Exception as error:  # each transport has its own, as below
+        raise ModelLoadError(_not_fetched(model_id, error)) from _without_token(error)
+
+
+def _not_fetched(model_id: str, error: Exception) -> str:
+    if is_disk_full(error):
+        return (
+            f"The disk became full while {model_id} was fetched into {HF_HUB_CACHE}: make room, or "
+            "set HF_HOME to a folder on another disk, and start again; what is here is kept."
+        )
+    return (
+        f"{model_id} could not be fetched from the Hugging Face Hub ({_brief(error)}); check the "
+        "network, and start again: what is here already is kept."
+    )
 
 
 def _is_needed(name: str) -> bool:
@@ -149,12 +177,29 @@ def _no_access(model_id: str) -> str:
 
 def _brief(error: BaseException) -> str:
     """The first line of an error, without the request's headers or a stack of causes."""
-    lines = str(error).strip().splitlines()
+    lines = redacted(str(error)).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 
-def _bar_that_reports(progress: Progress) -> Any:
-    """A tqdm that draws nothing and passes the bytes of the whole download on."""
+def redacted(text: str) -> str:
+    """A text without any access token of the Hub: libraries quote headers that they refuse."""
+    token = get_token()
+    text = text.replace(token, "…") if token else text
+    return TOKEN.sub("…", text)
+
+
+def _without_token(error: Exception) -> Exception | None:
+    """The error as a cause to be shown; `None` where its text would give the token away."""
+    return error if redacted(str(error)) == str(error) else None
+
+
+def _bar_that_reports(progress: Progress, total: int) -> Any:
+    """A tqdm that draws nothing and passes on how much of the download is here.
+
+    There is a bar for what came through the network, perhaps packed, and one for what is on
+    the disk: the one that is further tells the bytes that are here.
+    """
+    furthest = 0
 
     class Reporting(tqdm):  # type: ignore[misc]  # tqdm has no types
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -163,9 +208,11 @@ def _bar_that_reports(progress: Progress) -> Any:
             super().__init__(*args, **{**kwargs, "disable": False, "file": _Silence()})
 
         def update(self, n: float | None = 1) -> bool | None:
+            nonlocal furthest
             drawn: bool | None = super().update(n)
             if self._counts_bytes:
-                progress("download", int(self.n), int(self.total or 0))
+                furthest = max(furthest, int(self.n))
+                progress("download", min(furthest, total), total)
             return drawn
 
     return Reporting

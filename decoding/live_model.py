@@ -1,54 +1,39 @@
-"""The one model that all visitors share: loaded and run on the worker's thread, nowhere else."""
+"""The model that all visitors share: loaded, run and replaced on the worker's thread alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from decoding.errors import DecodingError
-from decoding.facts import ModelFacts
-from decoding.run import ModelStatus, PromptToken, RunHead, RunRequest
+from decoding.errors import DecodingError, ModelLoadError
+from decoding.run import ModelChoice, ModelStatus, RunHead, RunRequest
+from decoding.shelf import OWN, Load, LoadChoice, Progress, Shelf, forget_frames
 from decoding.step import DecodingStep
-from decoding.worker import Stopped, Stream, Worker
+from decoding.worker import IsStopped, Stopped, Stream, Worker
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
 
 Event = RunHead | DecodingStep
-Progress = Callable[[str, int | None, int | None], None]
-Load = Callable[[Progress], "LanguageModel"]
+T = TypeVar("T")
+LoadAs = Callable[[str | None], "LanguageModel"]
 OnPrefill = Callable[[int, int], None]
 StepOrError = DecodingStep | DecodingError
 Steps = Callable[[list[int], RunRequest], Iterator[StepOrError]]
-
-SAMPLING_CONFIG = (
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "top_h",
-    "typical_p",
-    "epsilon_cutoff",
-    "eta_cutoff",
-)
-SHOWN_CONFIG = (
-    "do_sample",
-    *SAMPLING_CONFIG,
-    "repetition_penalty",
-    "no_repeat_ngram_size",
-    "min_new_tokens",
-    "bad_words_ids",
-    "suppress_tokens",
-    "max_new_tokens",
-    "stop_strings",
-)
 
 
 class LiveModel:
     """Loads a model as soon as it is made, and decodes for one visitor after the other."""
 
-    def __init__(self, load: Load, on_device: Callable[[Steps], Steps] | None = None) -> None:
+    def __init__(
+        self,
+        load: Load,
+        on_device: Callable[[Steps], Steps] | None = None,
+        *,
+        load_choice: LoadChoice | None = None,
+        budget: int | None = None,
+    ) -> None:
         """Starts loading and returns at once.
 
         Args:
@@ -56,10 +41,13 @@ class LiveModel:
             on_device: wraps the function that decodes, where an accelerator is lent for the
                 time of a call only (`spaces.GPU`). Such a call runs in another process: what
                 goes in and comes out is pickled, and the prompt's progress is not known.
+            load_choice: loads another model, called as `load_choice(choice, progress, room)`;
+                without it there is no other one.
+            budget: bytes of weights that may be in memory together; without it one model.
         """
         self.status = ModelStatus()
-        self._load = load
-        self._lm: LanguageModel | None = None
+        self._shelf = Shelf(load, load_choice, budget)
+        self._choice = OWN
         self._steps = None if on_device is None else on_device(self._lent_steps())
         self.worker = Worker()
         self._loading = self.worker.submit(self._try_to_load)
@@ -86,8 +74,42 @@ class LiveModel:
 
         return self.worker.stream(start)
 
+    def work(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
+        """The items of an iterator over the loaded model, which takes its place in line.
+
+        Args:
+            make: called on the worker's thread as `make(lm, is_stopped)`.
+        """
+
+        def start(is_stopped: IsStopped) -> Iterator[T]:
+            self._refuse_where_lent()
+            return make(self._loaded(), is_stopped)
+
+        return self.worker.stream(start)
+
+    def work_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
+        """The same for work that loads the model itself, as often and in whatever form.
+
+        Nothing else is in memory meanwhile, and the model comes back before the stream ends,
+        also when the work failed or was stopped.
+
+        Args:
+            make: called on the worker's thread as `make(load, is_stopped)`, where
+                `load(quantization)` loads the model that was there, quantized so.
+        """
+        return self.worker.stream(lambda is_stopped: self._alone(make, is_stopped))
+
+    def switch(self, choice: ModelChoice) -> Stream[ModelStatus]:
+        """Another model in the place of this one, once that has passed all its checks.
+
+        Where it is refused or fails, the earlier model is there again when the stream raises
+        the reason; where it is stopped, too.
+        """
+        return self.worker.stream(lambda is_stopped: self._switch(choice, is_stopped))
+
     def _events(self, request: RunRequest, on_prefill: OnPrefill) -> Iterator[Event]:
         from decoding.decoder import decode
+        from decoding.model_facts import run_head
         from decoding.prompts import prompt_token_ids
 
         lm = self._loaded()
@@ -120,26 +142,96 @@ class LiveModel:
 
         return lent_steps
 
+    def _switch(self, choice: ModelChoice, is_stopped: IsStopped) -> Iterator[ModelStatus]:
+        self._refuse_where_lent()
+        before, told = self._choice, self.status
+        try:
+            self.status = ModelStatus()
+            yield self.status
+            self._take(choice, self._until(is_stopped))
+        except BaseException as error:
+            forget_frames(error)  # they hold what was loaded of the other model
+            self._bring_back(before, told)
+            raise
+        yield self.status
+
+    def _alone(
+        self, make: Callable[[LoadAs, IsStopped], Iterator[T]], is_stopped: IsStopped
+    ) -> Iterator[T]:
+        self._refuse_where_lent()
+        self._loaded()
+        before, told, progress = self._choice, self.status, self._until(is_stopped)
+        self._shelf.free()
+
+        def load(quantization: str | None) -> LanguageModel:
+            self.status = ModelStatus()
+            return self._shelf.load_apart(replace(before, quantization=quantization), progress)
+
+        try:
+            yield from make(load, is_stopped)
+        except BaseException as error:
+            forget_frames(error)
+            raise
+        finally:
+            self._bring_back(before, told)
+
+    def _refuse_where_lent(self) -> None:
+        if self._steps is not None:
+            raise ModelLoadError(
+                "On this machine an accelerator is lent for one run at a time: there is no other "
+                "model to choose and nothing to compare here; start the program on a machine of "
+                "your own."
+            )
+
+    def _until(self, is_stopped: IsStopped) -> Progress:
+        """A progress that ends the loading once the visitor has gone."""
+
+        def report(stage: str, done: int | None, total: int | None) -> None:
+            if is_stopped():
+                raise Stopped
+            self._report(stage, done, total)
+
+        return report
+
     def _loaded(self) -> LanguageModel:
         """The model; tries once more when an earlier attempt failed."""
-        if self._lm is None:
+        if not self._shelf.holds(self._choice):
             self._try_to_load()
-        if self._lm is None:
+        if not self._shelf.holds(self._choice):
             raise self.status.error or RuntimeError("the model is not loaded")
-        return self._lm
+        return self._shelf.get(self._choice, self._report)
 
     def _try_to_load(self) -> None:
         self.status = ModelStatus()
         try:
-            lm = self._load(self._report)
-            if self._steps is None:
+            self._take(self._choice, self._report)
+        except Exception as error:  # kept for whoever asks for the model: see `_loaded`
+            forget_frames(error)
+            self.status = ModelStatus(state="error", error=error)
+
+    def _take(self, choice: ModelChoice, progress: Progress) -> None:
+        """The model, ready to run and described; the shelf is as before where that fails."""
+        from decoding.model_facts import model_facts
+
+        was_here = self._shelf.holds(choice)
+        lm = self._shelf.get(choice, progress)
+        try:
+            if self._steps is None and not was_here:
                 _warm_up(lm)
             facts = model_facts(lm)
-        except Exception as error:  # kept for whoever asks for the model: see `_loaded`
-            self.status = ModelStatus(state="error", error=error)
+        except BaseException:
+            del lm
+            self._shelf.free(choice)
+            raise
+        self._choice = choice
+        self.status = ModelStatus(state="ready", facts=facts)
+
+    def _bring_back(self, choice: ModelChoice, told: ModelStatus) -> None:
+        """What was there and was said before, loaded again where it had to make way."""
+        if told.state == "ready" and not self._shelf.holds(choice):
+            self._try_to_load()
         else:
-            self._lm = lm
-            self.status = ModelStatus(state="ready", facts=facts)
+            self.status = told
 
     def _report(self, stage: str, done: int | None, total: int | None) -> None:
         progress = None if done is None or not total else (done, total)
@@ -167,40 +259,3 @@ def _arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
         "use_cache": request.use_cache,
         **generation,
     }
-
-
-def run_head(lm: LanguageModel, ids: list[int], request: RunRequest) -> RunHead:
-    """The prompt as the model saw it, and the settings in force."""
-    own = lm.model.generation_config
-    config = {name: getattr(own, name, None) for name in SHOWN_CONFIG} | request.generation
-    if not config["do_sample"]:  # what only sampling heeds is not in force
-        config = {name: value for name, value in config.items() if name not in SAMPLING_CONFIG}
-    config |= {"seed": request.seed, "use_cache": request.use_cache}
-    return RunHead(_prompt_tokens(lm, ids), model_facts(lm), config)
-
-
-def _prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]:
-    """The prompt's tokens; their texts, joined, are what the tokenizer makes of all of them."""
-    from decoding.detokenizer import Detokenizer, token_text
-
-    detokenizer = Detokenizer(lm.tokenizer)
-    texts = [detokenizer.add(i) for i in ids]
-    texts[-1:] = [text + detokenizer.flush() for text in texts[-1:]]
-    return tuple(
-        PromptToken(i, text, i in lm.special_token_ids, "" if text else token_text(lm.tokenizer, i))
-        for i, text in zip(ids, texts, strict=True)
-    )
-
-
-def model_facts(lm: LanguageModel) -> ModelFacts:
-    """What the page says about a model."""
-    return ModelFacts(
-        name=lm.name or type(lm.model).__name__,
-        device=str(lm.device),
-        dtype=str(lm.dtype).removeprefix("torch."),
-        quantization=lm.quantization,
-        vocab_size=lm.vocab_size,
-        context_length=lm.context_length,
-        weight_bytes=lm.weight_bytes,
-        kv=lm.kv_cache_formula,
-    )

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from decoding.blueprint import layers_of_model
 from decoding.cache_layout import context_length, kv_formula, kv_note
 from decoding.checkpoint import check_folder, check_gguf
 from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
+from decoding.devices import input_device, weight_bytes
 from decoding.errors import ModelLoadError
 from decoding.facts import CacheLayer, KVFormula
+from decoding.fit import Room, check_fits, size_of
 from decoding.hub import hub_folder
-from decoding.placement import device_map, pick_device, pick_dtype, quantization_config
-from decoding.progress import Progress, progress_or_bar
+from decoding.model_config import read_config
+from decoding.placement import Placement, place
+from decoding.progress import Progress, interruptible, progress_or_bar
+from decoding.reading import Source, read_model, read_tokenizer
 from decoding.source import local_path
 
 
@@ -36,7 +38,8 @@ class LanguageModel:
         context_length: positions the model was made for; `None` where it has no limit.
         eos_token_ids: the ids that end a text.
         special_token_ids: the ids of the tokenizer's special tokens.
-        weight_bytes: measured over the storage of all parameters and buffers.
+        weight_bytes: measured over the storage of all parameters and buffers; of offloaded
+            ones, by their shapes.
         cache_layers: how each decoder layer remembers, by the config; empty where that is
             not known.
         kv_cache_formula: `None` where a cache is more than keys and values of every
@@ -51,13 +54,13 @@ class LanguageModel:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name or Path(model.config.name_or_path).name or type(model).__name__
-        self.device: torch.device = model.get_input_embeddings().weight.device
+        self.device = input_device(model)
         self.dtype: torch.dtype = model.dtype
         self.vocab_size: int = config.vocab_size
         self.context_length = context_length(config)
         self.eos_token_ids = _eos_token_ids(model, tokenizer)
         self.special_token_ids = _special_token_ids(tokenizer)
-        self.weight_bytes = _held_bytes(model)
+        self.weight_bytes = weight_bytes(model)
         self.quantization = _quantization_of(model)
 
     @cached_property
@@ -88,6 +91,7 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     quantization: str | None = None,
     progress: Progress | None = None,
+    room: Room | None = None,
 ) -> LanguageModel:
     """A language model in memory, ready to decode.
 
@@ -99,86 +103,68 @@ def load_model(
             on an accelerator bfloat16 where it is supported, else float16.
         quantization: `"8bit"` or `"4bit"` (NF4), through bitsandbytes.
         progress: called as `progress(stage, done_bytes, total_bytes)` for the stages
-            "download", "prepare" and "load"; a bar on the terminal without.
+            "download", "prepare" and "load"; a bar on the terminal without. What it raises
+            ends the loading, frees what was loaded, and comes out as it was.
+        room: a budget, and how other models can make way; what is free without.
 
     Raises:
+        ModelTooLargeError: it does not fit; said before weights are fetched or read.
         ModelLoadError: one sentence that says what was wrong and what to do.
     """
-    torch_device = pick_device(device)
-    torch_dtype = pick_dtype(dtype, torch_device)
-    kwargs = {
-        "dtype": torch_dtype,
-        "device_map": device_map(device, torch_device),
-        "quantization_config": quantization_config(quantization, torch_dtype),
-    }
+    placement = place(device, dtype, quantization)
     with progress_or_bar(progress) as report:
-        if name_or_path is not None and str(name_or_path).lower().endswith(".gguf"):
-            file = Path(name_or_path).expanduser()
-            check_gguf(file)
-            if quantization is not None:
-                raise ModelLoadError(
-                    f"{file.name} is a GGUF file, which is quantized already: load it without "
-                    f"quantization={quantization!r}."
-                )
-            kwargs.pop("quantization_config")
-            return _load(file.parent, file.name, report, gguf_file=file.name, **kwargs)
-        name, folder = _folder(name_or_path, report)
-        check_folder(folder, name)
-        return _load(folder, name, report, **kwargs)
-
-
-def _folder(name_or_path: str | Path | None, progress: Progress) -> tuple[str, Path]:
-    """The model's name, and the folder on this machine that holds it."""
-    if name_or_path is None:
-        return DEFAULT_MODEL_NAME, default_model_folder(progress)
-    path = local_path(name_or_path)
-    if path is not None:
-        return path.resolve().name, path
-    return str(name_or_path), hub_folder(str(name_or_path), progress)
-
-
-def _load(folder: Path, name: str, progress: Progress, **kwargs: Any) -> LanguageModel:
-    local = {"local_files_only": True, "trust_remote_code": False}
-    gguf = {"gguf_file": kwargs["gguf_file"]} if "gguf_file" in kwargs else {}
-    files = [folder / name] if gguf else folder.glob("*.safetensors")
-    total = sum(file.stat().st_size for file in files)
-    progress("load", 0, total)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **local, **gguf)
-    except Exception as error:  # whatever a broken file makes the readers stumble over
-        raise ModelLoadError(
-            f"The {'GGUF file' if gguf else 'tokenizer'} of {name} is broken or cannot be "
-            f"used ({_brief(error)}); fetch it again or choose another model."
-        ) from error
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, **local, **kwargs
+        return interruptible(
+            lambda told: _load(name_or_path, placement, room or Room(), told), report
         )
-    except (MemoryError, torch.OutOfMemoryError) as error:
+
+
+def _load(
+    name_or_path: str | Path | None, placement: Placement, room: Room, progress: Progress
+) -> LanguageModel:
+    source = _source(name_or_path, placement, room, progress)
+    if source.gguf and placement.quantization is not None:
         raise ModelLoadError(
-            f"{name} does not fit into memory: choose a smaller model, or quantization."
-        ) from error
-    except Exception as error:  # as above
-        raise ModelLoadError(
-            f"The weights of {name} are broken or cannot be used ({_brief(error)}); fetch "
-            "them again or choose another model."
-        ) from error
-    model, loading = loaded
-    if loading["missing_keys"]:
-        # transformers would go on with random numbers in their place.
-        missing = sorted(loading["missing_keys"])
-        raise ModelLoadError(
-            f"{name} lacks {len(missing)} of its weights ({missing[0]} is the first): "
-            "it is no complete causal language model; choose another."
+            f"{source.name} is a GGUF file, which is quantized already: load it without "
+            f"quantization={placement.quantization!r}."
         )
+    file_bytes = sum(file.stat().st_size for file in source.weight_files())
+    needed = _check_fits(source.name, source.path, file_bytes, placement, room)
+    tokenizer = read_tokenizer(source)
+    room.make(needed)
+    model = read_model(source, placement, progress)
     _complete_generation_config(model, tokenizer)
-    progress("load", total, total)
-    return LanguageModel(model, tokenizer, name)
+    return LanguageModel(model, tokenizer, source.name)
 
 
-def _brief(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+def _source(
+    name_or_path: str | Path | None, placement: Placement, room: Room, progress: Progress
+) -> Source:
+    """The files of a model on this machine, checked; fetched first where they are not here."""
+    if name_or_path is None:
+        name, folder = DEFAULT_MODEL_NAME, default_model_folder(progress)
+    else:
+        path = local_path(name_or_path)
+        if path is None:
+            name = str(name_or_path)
+
+            def check(config: Path, file_bytes: int) -> None:
+                _check_fits(name, config.parent, file_bytes, placement, room)
+
+            folder = hub_folder(name, progress, check)
+        elif path.suffix.lower() == ".gguf":
+            check_gguf(path)
+            return Source(path.name, path.parent, path.name)
+        else:
+            name, folder = path.resolve().name, path
+    check_folder(folder, name)
+    return Source(name, folder)
+
+
+def _check_fits(name: str, path: Path, file_bytes: int, placement: Placement, room: Room) -> int:
+    sizes = size_of(read_config(path), file_bytes)
+    return check_fits(
+        name, sizes, (placement.dtype, placement.quantization), placement.device, room
+    )
 
 
 def _complete_generation_config(model: Any, tokenizer: Any) -> None:
@@ -217,24 +203,3 @@ def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
 def _special_token_ids(tokenizer: Any) -> frozenset[int]:
     added = tokenizer.added_tokens_decoder.items()
     return frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special}
-
-
-def _held_bytes(model: Any) -> int:
-    storages = {}
-    for tensor in _tensors(model):
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr() or id(storage)] = storage.nbytes()
-    return sum(storages.values())
-
-
-def _tensors(model: Any) -> Iterator[Tensor]:
-    """Parameters and buffers, and the scales that a quantized weight cannot do without."""
-    for parameter in model.parameters():
-        yield parameter
-        scales = getattr(parameter, "SCB", None)
-        if scales is not None:
-            yield scales
-        state = getattr(parameter, "quant_state", None)
-        if state is not None:
-            yield from (v for v in state.as_dict().values() if isinstance(v, Tensor))
-    yield from model.buffers()

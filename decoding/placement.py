@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +14,23 @@ from decoding.errors import ModelLoadError
 
 QUANTIZATIONS = ("8bit", "4bit")
 DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How a model is to lie in memory.
+
+    Attributes:
+        device: where the token ids go in.
+        dtype: of what is not quantized.
+        device_map: as accelerate takes it.
+        quantization: `"8bit"`, `"4bit"` or `None`.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    device_map: Any
+    quantization: str | None
 
 
 class _Once(logging.Filter):
@@ -71,6 +89,16 @@ def device_map(wanted: str | torch.device, device: torch.device) -> Any:
     if wanted == "auto" and device.type == "cuda" and torch.cuda.device_count() > 1:
         return "auto"
     return {"": device}
+
+
+def place(
+    device: str | torch.device, dtype: str | torch.dtype, quantization: str | None
+) -> Placement:
+    """What was asked for, with each "auto" decided; `ModelLoadError` when it cannot be had."""
+    picked = pick_device(device)
+    kind = pick_dtype(dtype, picked)
+    quantization_config(quantization, kind)
+    return Placement(picked, kind, device_map(device, picked), quantization)
 
 
 def quantization_config(name: str | None, dtype: torch.dtype) -> BitsAndBytesConfig | None:

@@ -5,13 +5,40 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tqdm import tqdm
 
+T = TypeVar("T")
 Stage = Literal["download", "prepare", "load"]
-# Called as progress(stage, done_bytes, total_bytes); total 0 = not known yet.
+# Called as progress(stage, done_bytes, total_bytes); total 0 = not known yet. What it raises
+# ends the loading.
 Progress = Callable[[Stage, int, int], None]
+
+
+class Interrupted(BaseException):
+    """Carries what a caller's progress raised past every `except Exception` on the way."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def interruptible(work: Callable[[Progress], T], progress: Progress) -> T:
+    """What `work(progress)` returns; an error that the progress raises comes out as it was."""
+
+    def report(stage: Stage, done: int, total: int) -> None:
+        try:
+            progress(stage, done, total)
+        except BaseException as error:
+            raise Interrupted(error) from error
+
+    try:
+        return work(report)
+    except Interrupted as interrupted:
+        error = interrupted.error
+    # Out of the `except`, and without the traceback: both would keep half a model alive.
+    raise error.with_traceback(None)
 
 
 def say_nothing(stage: Stage, done: int, total: int) -> None:

@@ -84,6 +84,6 @@ class ModelChoice:
         dtype: as `load_model` takes it.
     """
 
-    name: str | None
+    name: str | None = None
     quantization: str | None = None
     dtype: str = "auto"

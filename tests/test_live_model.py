@@ -8,7 +8,8 @@ from conftest import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, decode
 from decoding.errors import ContextLengthError, DownloadError
-from decoding.live_model import LiveModel, model_facts
+from decoding.live_model import LiveModel
+from decoding.model_facts import model_facts
 from decoding.run import RunHead, RunRequest
 
 GREEDY = {"do_sample": False, "max_new_tokens": 6}

@@ -1,0 +1,75 @@
+"""Which part of a model lies on which device, offloaded parts included; it moves nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decoding.facts import DeviceShare
+
+# The decoder's layers are the only numbered modules that every parameter below them repeats.
+LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer)\.(\d+)\.")
+
+
+def input_device(model: Any) -> torch.device:
+    """Where token ids go in, also when the embedding is offloaded between two inferences."""
+    embedding = model.get_input_embeddings()
+    device: torch.device = embedding.weight.device
+    hook = getattr(embedding, "_hf_hook", None)
+    if device.type != "meta" or hook is None:
+        return device
+    wanted = hook.execution_device
+    return torch.device("cuda", wanted) if isinstance(wanted, int) else torch.device(wanted)
+
+
+def weight_bytes(model: Any) -> int:
+    """Measured over the storage of all parameters and buffers; offloaded ones by shape."""
+    return sum(size for _, _, size in _stored(model))
+
+
+def device_shares(model: Any) -> tuple[DeviceShare, ...]:
+    """What lies where, in the order of the model's own parts."""
+    layers: dict[str, set[int]] = defaultdict(set)
+    sizes: dict[str, int] = defaultdict(int)
+    for name, device, size in _stored(model):
+        sizes[device] += size
+        match = LAYER.search(name)
+        if match:
+            layers[device].add(int(match[1]))
+    return tuple(DeviceShare(d, tuple(sorted(layers[d])), size) for d, size in sizes.items())
+
+
+def _stored(model: Any) -> Iterator[tuple[str, str, int]]:
+    """(name, device, bytes) of each storage, once, however many tensors share it."""
+    seen: set[int] = set()
+    device_map = getattr(model, "hf_device_map", None) or {}
+    for name, tensor in _tensors(model):
+        storage = tensor.untyped_storage()
+        if tensor.device.type == "meta":
+            yield name, _offloaded_to(name, device_map), tensor.nbytes
+        elif storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            yield name, str(tensor.device), storage.nbytes()
+
+
+def _offloaded_to(name: str, device_map: dict[str, Any]) -> str:
+    parts = [part for part in device_map if not part or name.startswith(f"{part}.")]
+    return str(device_map[max(parts, key=len)]) if parts else "cpu"
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers, and the scales that a quantized weight cannot do without."""
+    for name, parameter in model.named_parameters():
+        yield name, parameter
+        scales = getattr(parameter, "SCB", None)
+        if scales is not None:
+            yield name, scales
+        state = getattr(parameter, "quant_state", None)
+        if state is not None:
+            yield from ((name, v) for v in state.as_dict().values() if isinstance(v, Tensor))
+    yield from model.named_buffers()

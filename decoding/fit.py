@@ -1,0 +1,112 @@
+"""Whether a model's weights fit into memory before they are read, and what would fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedConfig
+
+from decoding.blueprint import blueprint
+from decoding.disk import in_words
+from decoding.errors import ModelTooLargeError
+from decoding.memory import free_memory
+
+# Beside the weights: a short cache, an inference's intermediate results, torch's buffers.
+ROOM_TO_COMPUTE_BYTES = 200_000_000
+# Called as weight_bytes(dtype, quantization).
+WeightBytes = Callable[[torch.dtype, str | None], int]
+
+
+def _nothing_to_free(_needed_bytes: int) -> None:
+    """Where no other model is in memory, there is nothing that could make way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a model that is to be loaded may take, and who can make way for it.
+
+    Attributes:
+        limit_bytes: the operator's budget for weights; what is free without.
+        reclaimable_bytes: of that, held by models that `make` would free.
+        make: called once with the bytes that are coming, when all checks have passed and
+            before weights are read.
+    """
+
+    limit_bytes: int | None = None
+    reclaimable_bytes: int = 0
+    make: Callable[[int], None] = _nothing_to_free
+
+
+def check_fits(
+    name: str,
+    weight_bytes: WeightBytes,
+    wanted: tuple[torch.dtype, str | None],
+    device: torch.device,
+    room: Room,
+) -> int:
+    """The bytes that the weights will take on a device.
+
+    Raises:
+        ModelTooLargeError: they do not fit; it names what would.
+    """
+    free = free_memory(device) + room.reclaimable_bytes
+    limit = free - ROOM_TO_COMPUTE_BYTES
+    if room.limit_bytes is not None:
+        limit = min(limit, room.limit_bytes)
+    needed = weight_bytes(*wanted)
+    if needed <= limit:
+        return needed
+    sizes = {_label(*form): weight_bytes(*form) for form in _smaller_forms(*wanted)}
+    fitting = sorted((label for label in sizes if sizes[label] <= limit), key=lambda f: -sizes[f])
+    whose = f"the operator allows {in_words(limit)}"
+    if limit != room.limit_bytes:
+        whose = (
+            f"{in_words(free)} are free on {device}, {in_words(free - limit)} of them to compute in"
+        )
+    raise ModelTooLargeError(
+        f"{name} does not fit into memory: in {_label(*wanted)} its weights take "
+        f"{in_words(needed)}, and {whose}; {_advice(fitting, sizes)}",
+        needed,
+        max(limit, 0),
+        str(device),
+        tuple(fitting),
+    )
+
+
+def size_of(config: PreTrainedConfig, file_bytes: int) -> WeightBytes:
+    """How many bytes a model takes in each form.
+
+    Args:
+        config: of the model.
+        file_bytes: of its weight files: what published weights that are quantized already
+            take, in whatever form they are wanted.
+    """
+    plan = blueprint(config)
+    if plan.packed_as is not None:
+        return lambda _dtype, _quantization: file_bytes
+    return plan.weight_bytes
+
+
+def _smaller_forms(
+    dtype: torch.dtype, quantization: str | None
+) -> list[tuple[torch.dtype, str | None]]:
+    """What a model could be loaded as instead, among which bfloat16 stands for float16."""
+    if quantization == "8bit":
+        return [(dtype, "4bit")]
+    if quantization is not None:
+        return []
+    halved = [(torch.bfloat16, None)] if dtype.itemsize > torch.bfloat16.itemsize else []
+    return [*halved, (dtype, "8bit"), (dtype, "4bit")]
+
+
+def _label(dtype: torch.dtype, quantization: str | None) -> str:
+    return quantization or str(dtype).removeprefix("torch.")
+
+
+def _advice(fitting: list[str], sizes: dict[str, int]) -> str:
+    if not fitting:
+        return "choose a smaller model."
+    ways = [f"{label} ({in_words(sizes[label])})" for label in fitting]
+    return f"it would fit in {' or '.join(ways)}: choose that, or a smaller model."
