@@ -7,8 +7,11 @@ const examples = read("decoding-live-examples") ?? [];
 const language = () => (document.documentElement.lang in texts ? document.documentElement.lang : "en");
 const update = (properties) => ({ ...properties, __type__: "update" });
 
-/** One update for each native control, in the order in which the page's event lists them. */
-function labels(settingNames) {
+/**
+ * One update for each native control, in the order in which the page's event lists them.
+ * `more` says of the last ones which property has which of the page's words.
+ */
+function labels(settingNames, more = []) {
   const { page, settings } = texts[language()];
   return [
     update({ label: page.prompt, placeholder: page.prompt_placeholder }),
@@ -19,6 +22,9 @@ function labels(settingNames) {
     update({ value: page.stop }),
     update({ label: page.settings }),
     ...examples.map((example) => update({ value: example.label[language()] })),
+    ...more.map((keys) =>
+      update(Object.fromEntries(Object.entries(keys).map(([property, key]) => [property, page[key]]))),
+    ),
   ];
 }
 

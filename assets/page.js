@@ -106,7 +106,7 @@ function mount(name, element, feed) {
     store.settings = element;
     return touch("head");
   }
-  watch(name, VIEWS[name](element.querySelector(".view") ?? element));
+  if (name in VIEWS) watch(name, VIEWS[name](element.querySelector(".view") ?? element));
 }
 
 const KEYS = {

@@ -21,7 +21,9 @@ from transformers import DynamicCache
 import app
 from decoding import LanguageModel, decode
 from decoding.errors import ModelLoadError
-from decoding.views.settings import PAGE_SETTINGS, Limits
+from decoding.views.events import SETTING_NAMES
+from decoding.views.options import read_options
+from decoding.views.settings import PAGE_SETTINGS, Limits, read_request
 
 # Gradio's queue sums up its own work with what pandas has given up.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
@@ -70,7 +72,7 @@ def served(slow_lm):
 def url(served):
     demo, url = served
     yield url
-    until(lambda: not demo.runs._streams)
+    until(lambda: not demo.runs.line.streams)
 
 
 @pytest.fixture
@@ -179,7 +181,7 @@ def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
     job = client.submit("Hi", False, "", LONG, api_name="/decode")
     until(lambda: len(job.outputs()) > 3)
     job.cancel()
-    until(lambda: not demo.runs._streams)
+    until(lambda: not demo.runs.line.streams)
     assert on_worker(demo, caches_alive) == 0
     assert len(job.outputs()) < 100
 
@@ -201,7 +203,7 @@ class Visitor:
     def generate(self, prompt, settings):
         defaults = {setting.name: setting.default for setting in PAGE_SETTINGS}
         values = {**defaults, "stop_strings": "", "seed": "", **settings}
-        named = [values[name] for name in app.SETTING_NAMES]
+        named = [values[name] for name in SETTING_NAMES]
         return self.press("generate", [prompt, False, "", *named])
 
     def stop(self):
@@ -209,7 +211,7 @@ class Visitor:
         return httpx.post(f"{self.api}/run/predict", json=body)
 
     def is_running(self):
-        return self.name in self.demo.runs._streams.values()
+        return ("run", self.name) in self.demo.runs.line.streams.values()
 
 
 def test_stop_ends_ones_own_run_within_an_inference(served, url):
@@ -267,7 +269,7 @@ def test_the_page_says_why_there_is_no_model_and_tries_again():
 def test_a_browser_can_ask_for_steps_it_missed(served, url, client):
     demo, _ = served
     feed = next(b for b in demo.blocks.values() if getattr(b, "elem_id", None) == "feed")
-    frames = list(demo.runs.frames("test", lambda: app.read_request("a", settings=GREEDY)))
+    frames = list(demo.runs.frames("test", lambda: read_request("a", settings=GREEDY)))
     run = json.loads(frames[-1])["run"]
     assert (
         len(json.loads(feed.steps_from([run, 2]))["steps"]) == json.loads(frames[-1])["total"] - 2
@@ -334,21 +336,21 @@ def test_the_page_asks_no_other_host_for_fonts():
 
 
 def test_options_come_from_the_command_line_then_the_environment(monkeypatch):
-    assert app._options([]).max_new_tokens == 2_048
-    assert app._options([]).host == "127.0.0.1"
+    assert read_options([], "").max_new_tokens == 2_048
+    assert read_options([], "").host == "127.0.0.1"
     monkeypatch.setenv("DECODING_LIVE_MAX_NEW_TOKENS", "64")
     monkeypatch.setenv("DECODING_LIVE_MODEL", "some/model")
-    assert app._options([]).max_new_tokens == 64
-    assert app._options(["--max-new-tokens", "32"]).max_new_tokens == 32
-    assert app._options([]).model == "some/model"
+    assert read_options([], "").max_new_tokens == 64
+    assert read_options(["--max-new-tokens", "32"], "").max_new_tokens == 32
+    assert read_options([], "").model == "some/model"
     monkeypatch.setenv("SPACE_HOST", "me-decoding.hf.space")
-    assert app._options([]).host == "0.0.0.0"
-    assert app._options([]).allowed_hosts == "me-decoding.hf.space"
+    assert read_options([], "").host == "0.0.0.0"
+    assert read_options([], "").allowed_hosts == "me-decoding.hf.space"
 
 
 def test_help_lists_every_option(capsys):
     with pytest.raises(SystemExit):
-        app._options(["--help"])
+        read_options(["--help"], "")
     told = capsys.readouterr().out
     for option in (
         "--model",
@@ -362,7 +364,7 @@ def test_help_lists_every_option(capsys):
 
 def test_a_limit_below_one_is_refused(capsys):
     with pytest.raises(SystemExit):
-        app._options(["--max-new-tokens", "0"])
+        read_options(["--max-new-tokens", "0"], "")
     assert "must be 1 or more, got 0" in capsys.readouterr().err
 
 
@@ -389,6 +391,6 @@ def test_where_spaces_lends_an_accelerator_decoding_runs_inside_its_call(monkeyp
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     demo = app.build_app(slow_lm)
     assert decorated == [{"duration": app.SPACE_GPU_SECONDS}]
-    frames = list(demo.runs.frames("ann", lambda: app.read_request("a", settings=GREEDY)))
+    frames = list(demo.runs.frames("ann", lambda: read_request("a", settings=GREEDY)))
     assert json.loads(frames[-1])["state"] == "finished"
     demo.runs.model.worker.shutdown()

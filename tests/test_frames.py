@@ -19,7 +19,7 @@ from decoding.views.frames import (
     step_fields,
     to_json,
 )
-from decoding.views.run_log import LastRuns, RunLog
+from decoding.views.run_log import LastLogs, RunLog
 from decoding.views.settings import PromptRequestError
 
 FACTS = ModelFacts("m", "cpu", "float32", None, 49_152, 8_192, 538_000_000, None)
@@ -101,16 +101,16 @@ def test_layers_and_memory_cost_a_step_of_the_default_model_few_bytes():
 
 
 def test_a_run_keeps_its_tokens_for_comparisons():
-    last_runs, run = LastRuns(), RunLog()
+    last_runs, run = LastLogs(), RunLog()
     run.add(HEAD)
     run.add(make_step(0))
     bytes_only = Candidate(49_151, "å", "<0xE5>", 0.1, 0.1)
     run.add(dataclasses.replace(make_step(1, text=""), candidates=(bytes_only,)))
     last_runs.keep(run)
-    kept = last_runs.tokens_of(run.run_id)
+    kept = last_runs.find(run.log_id).tokens
     assert (kept.prompt_ids, kept.model) == ([1], "m")
     assert kept.tokens == [(49_151, " southeastern"), (49_151, "<0xE5>")]
-    assert last_runs.tokens_of("guessed") is None
+    assert last_runs.find("guessed") is None
 
 
 def test_a_step_with_twenty_candidates_stays_under_1200_bytes():
@@ -170,22 +170,22 @@ def test_a_long_prompt_travels_once_however_long_it_is_read():
 
 
 def test_a_browser_that_missed_steps_gets_them_and_the_oldest_runs_are_forgotten():
-    last_runs, runs = LastRuns(kept=2), [RunLog() for _ in range(3)]
+    last_runs, runs = LastLogs(kept=2), [RunLog() for _ in range(3)]
     for run in runs:
         run.add(HEAD)
         for index in range(3):
             run.add(make_step(index))
         last_runs.keep(run)
-    missed = json.loads(last_runs.steps_from(runs[2].run_id, 1))
+    missed = json.loads(last_runs.frame_from(runs[2].log_id, 1))
     assert [s["i"] for s in missed["steps"]] == [1, 2]
-    assert "head" in json.loads(last_runs.steps_from(runs[2].run_id, -5))
-    assert json.loads(last_runs.steps_from(runs[2].run_id, 99))["steps"] == []
-    assert last_runs.steps_from(runs[0].run_id, 0) is None
-    assert last_runs.steps_from("guessed", 0) is None
+    assert "head" in json.loads(last_runs.frame_from(runs[2].log_id, -5))
+    assert json.loads(last_runs.frame_from(runs[2].log_id, 99))["steps"] == []
+    assert last_runs.frame_from(runs[0].log_id, 0) is None
+    assert last_runs.frame_from("guessed", 0) is None
 
 
-def test_run_ids_cannot_be_guessed():
-    ids = {RunLog().run_id for _ in range(100)}
+def test_log_ids_cannot_be_guessed():
+    ids = {RunLog().log_id for _ in range(100)}
     assert len(ids) == 100
     assert min(map(len, ids)) >= 16
 

@@ -11,6 +11,7 @@ from decoding.errors import DecodingError, LogitsError
 from decoding.run import ModelStatus, RunRequest
 from decoding.views.runs import Runs
 from decoding.views.settings import Limits, RequestError, read_request
+from decoding.views.streams import Line
 from decoding.worker import Worker
 
 
@@ -51,7 +52,7 @@ def scripted():
 
     def make(waiting=2, **script):
         models.append(ScriptedModel(**script))
-        return Runs(models[-1], Limits(waiting=waiting)), models[-1]
+        return Runs(models[-1], Limits(), Line(waiting)), models[-1]
 
     yield make
     for model in models:
@@ -91,7 +92,7 @@ def test_a_run_from_its_place_in_line_to_its_end(scripted):
     assert sum("head" in f for f in frames if f["total"]) == 1
     assert len({f["run"] for f in frames if f["run"]}) == 1
     assert model.closed == ["a"]
-    assert runs._streams == {}
+    assert runs.line.streams == {}
 
 
 def test_steps_that_come_fast_share_a_frame(scripted):
@@ -175,7 +176,7 @@ def test_closing_the_frames_never_blocks_and_ends_the_run(scripted):
     frames.close()
     assert time.monotonic() - started < 0.05
     until(lambda: model.closed == ["a"])
-    assert (runs._streams, runs._newest) == ({}, {})
+    assert (runs.line.streams, runs._newest) == ({}, {})
 
 
 def test_an_error_in_the_middle_keeps_the_text_so_far(scripted):

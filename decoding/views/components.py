@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import gradio as gr
+
+from decoding.views.texts import DEFAULT_LANGUAGE, texts
+
+B = TypeVar("B", bound=gr.blocks.Block)
 
 # A template with model text in it would be run as a program, so no template holds a value:
 # the scripts in assets/ build each view, and write text as text.
@@ -50,3 +55,24 @@ class Feed(gr.HTML):
     def postprocess(self, value: str | None) -> str | None:
         """The frame as it is; that its text may look like markup is nobody's business here."""
         return value
+
+
+class Worded:
+    """Gradio's own controls with the words that change with the language.
+
+    Attributes:
+        controls: in the order in which they were made.
+        keys: for each of them, properties and their keys in the texts' `page`.
+    """
+
+    def __init__(self) -> None:
+        self.controls: list[gr.blocks.Block] = []
+        self.keys: list[dict[str, str]] = []
+
+    def add(self, kind: Callable[..., B], keys: dict[str, str], **options: Any) -> B:
+        """A control in the default language, remembered for the others."""
+        words = texts()[DEFAULT_LANGUAGE]["page"]
+        control = kind(**{name: words[key] for name, key in keys.items()}, **options)
+        self.controls.append(control)
+        self.keys.append(keys)
+        return control

@@ -127,9 +127,20 @@ def page_frame(
     message: Message | None = None,
     progress: tuple[int, int] | None = None,
     model: ModelFacts | None = None,
+    switch: bool = False,
 ) -> str:
-    """A frame that belongs to no run: it says what the page waits for, and resets nothing."""
+    """A frame that belongs to no run: it says what the page waits for, and resets nothing.
+
+    Args:
+        state: as the frames name it.
+        message: an entry of the texts.
+        progress: (done, total) of what is waited for.
+        model: the one that is loaded now.
+        switch: this visitor asked for another model, so that the frame is about that.
+    """
     fields: dict[str, Any] = {"run": "", "state": state, "message": message, "progress": progress}
+    if switch:
+        fields["switch"] = True
     if model is not None:
         fields["model"] = model_fields(model)
     return to_json({**fields, "start": 0, "total": 0, "steps": []})

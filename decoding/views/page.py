@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import gradio as gr
 
-from decoding.views.components import Feed, View
+from decoding.catalogue import catalogue
+from decoding.views.components import Feed, View, Worded
+from decoding.views.model_choice import Offer
+from decoding.views.model_controls import ModelControls, build_model_controls
 from decoding.views.serving import FILES_ADDRESS
 from decoding.views.settings import PAGE_SETTINGS, Limits, Setting, within
 from decoding.views.texts import DEFAULT_LANGUAGE, examples, texts
+from decoding.views.work_controls import WorkControls, build_memory_section
 
 SCRIPTS = ("page.js", "controls.js")
 
@@ -25,6 +29,7 @@ class Page:
         settings: the controls by the settings' names.
         chips: the examples' buttons, in the examples' order.
         relabel: pressed by the scripts when the language changed.
+        worded: the controls whose words are told by their keys.
     """
 
     prompt: gr.Textbox
@@ -34,8 +39,12 @@ class Page:
     system: gr.Textbox
     feed: Feed
     model_feed: Feed
+    work_feed: Feed
     accordion: gr.Accordion
     relabel: gr.Button
+    model: ModelControls
+    work: WorkControls
+    worded: Worded
     settings: dict[str, gr.components.Component] = field(default_factory=dict)
     chips: list[gr.Button] = field(default_factory=list)
 
@@ -45,9 +54,15 @@ class Page:
         return [self.prompt, self.chat, self.system, *self.settings.values()]
 
 
-def build_page(limits: Limits, steps_from: Callable[..., str]) -> Page:
-    """Lays the page out inside the `gr.Blocks` that is being built."""
-    words = texts()[DEFAULT_LANGUAGE]["page"]
+def build_page(limits: Limits, offer: Offer, steps_from: Callable[..., str]) -> Page:
+    """Lays the page out inside the `gr.Blocks` that is being built.
+
+    Args:
+        limits: what each visitor may ask for.
+        offer: the models that may be loaded.
+        steps_from: answers `[id, start]` with what the browser missed of a run or a job.
+    """
+    words, worded = texts()[DEFAULT_LANGUAGE]["page"], Worded()
     View("header", elem_id="page-header")
     with gr.Column(elem_id="ask"):
         with gr.Row(elem_id="ask-row"):
@@ -78,6 +93,7 @@ def build_page(limits: Limits, steps_from: Callable[..., str]) -> Page:
                 )
             with gr.Row(elem_id="setting-grid"):
                 settings = {s.name: _control(within(s, limits)) for s in PAGE_SETTINGS}
+        model = build_model_controls(offer, worded)
     View("status", elem_id="status")
     with gr.Row(elem_id="panels"):
         View("text", elem_id="text-panel")
@@ -85,11 +101,27 @@ def build_page(limits: Limits, steps_from: Callable[..., str]) -> Page:
     with gr.Row(elem_id="charts"):
         for name in ("confidence", "kv-cache", "latency"):
             View(name, elem_id=f"{name}-panel")
-    feed = Feed(elem_id="feed", server_functions=[steps_from])
-    model_feed = Feed(elem_id="model-feed", server_functions=[steps_from])
-    relabel = gr.Button("", elem_id="language-changed", visible="hidden")
+    work = build_memory_section(worded)
+    feed, model_feed, work_feed = (
+        Feed(elem_id=elem_id, server_functions=[steps_from])
+        for elem_id in ("feed", "model-feed", "work-feed")
+    )
     return Page(
-        prompt, generate, stop, chat, system, feed, model_feed, accordion, relabel, settings, chips
+        prompt=prompt,
+        generate=generate,
+        stop=stop,
+        chat=chat,
+        system=system,
+        feed=feed,
+        model_feed=model_feed,
+        work_feed=work_feed,
+        accordion=accordion,
+        relabel=gr.Button("", elem_id="language-changed", visible="hidden"),
+        model=model,
+        work=work,
+        worded=worded,
+        settings=settings,
+        chips=chips,
     )
 
 
@@ -124,6 +156,7 @@ def head(limits: Limits) -> str:
     )
     return (
         f"{_data('decoding-live-texts', texts())}{_data('decoding-live-examples', shown)}"
+        f"{_data('decoding-live-catalogue', [asdict(entry) for entry in catalogue()])}"
         f'<link rel="stylesheet" href="{FILES_ADDRESS}/page.css">'
         f'<script src="{FILES_ADDRESS}/plotly.min.js" defer></script>{modules}'
     )

@@ -6,12 +6,14 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
+from typing import Generic, Protocol, TypeVar
 
+from decoding.facts import ModelFacts
 from decoding.run import RunHead
 from decoding.step import DecodingStep
 from decoding.views.frames import Message, head_fields, shown_text, step_fields, to_json
 
-RUNS_KEPT = 8
+LOGS_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +24,30 @@ class RunTokens:
         prompt_ids: the prompt as it was fed.
         tokens: (token id, printable text) of each new token.
         model: name of the model that made them.
+        dtype: its number format.
     """
 
     prompt_ids: list[int]
     tokens: list[tuple[int, str]]
     model: str
+    dtype: str
 
 
 class RunLog:
     """What one run has produced so far, each step encoded once.
 
     Attributes:
-        run_id: cannot be guessed, so that knowing it is the right to read the run.
+        log_id: cannot be guessed, so that knowing it is the right to read the run.
         state: of the run, as the frames name it.
         progress: (tokens fed, prompt tokens) while the prompt is read.
     """
 
     def __init__(self) -> None:
-        self.run_id = secrets.token_urlsafe(12)
+        self.log_id = secrets.token_urlsafe(12)
         self.state = "prefill"
         self.progress: tuple[int, int] | None = None
         self._head: str | None = None
-        self._model = ""
+        self._model: ModelFacts | None = None
         self._prompt_ids: list[int] = []
         self._tokens: list[tuple[int, str]] = []
         self._steps: list[str] = []
@@ -64,7 +68,7 @@ class RunLog:
         """Takes the head or the next step."""
         if isinstance(event, RunHead):
             self._head = to_json(head_fields(event))
-            self._model = event.model.name
+            self._model = event.model
             self._prompt_ids = [token.token_id for token in event.prompt]
             return
         self._tokens.append((event.token_id, _printable(event)))
@@ -74,7 +78,8 @@ class RunLog:
     @property
     def tokens(self) -> RunTokens:
         """The prompt's and the new tokens so far."""
-        return RunTokens(list(self._prompt_ids), list(self._tokens), self._model)
+        name, dtype = ("", "") if self._model is None else (self._model.name, self._model.dtype)
+        return RunTokens(list(self._prompt_ids), list(self._tokens), name, dtype)
 
     def next_frame(self, message: Message | None = None) -> str:
         """What no frame has carried yet: the head, once, and the newest steps."""
@@ -88,7 +93,7 @@ class RunLog:
 
     def _frame(self, start: int, with_head: bool, message: Message | None = None) -> str:
         known = {
-            "run": self.run_id,
+            "run": self.log_id,
             "state": self.state,
             "message": message,
             "progress": self.progress if self.state == "prefill" else None,
@@ -101,34 +106,46 @@ class RunLog:
         )
 
 
-class LastRuns:
-    """The logs of the last runs, for a browser that missed some frames."""
+class Log(Protocol):
+    """What is kept of a run or of a longer job."""
 
-    def __init__(self, kept: int = RUNS_KEPT) -> None:
+    log_id: str
+
+    @property
+    def total(self) -> int:
+        """Steps or rows so far."""
+
+    def frame_from(self, start: int) -> str:
+        """A frame with all of them from `start` on."""
+
+
+L = TypeVar("L", bound=Log)
+
+
+class LastLogs(Generic[L]):
+    """The last logs, for a browser that missed some frames."""
+
+    def __init__(self, kept: int = LOGS_KEPT) -> None:
         self._kept = kept
-        self._logs: OrderedDict[str, RunLog] = OrderedDict()
+        self._logs: OrderedDict[str, L] = OrderedDict()
         self._lock = Lock()
 
-    def keep(self, log: RunLog) -> None:
-        """Remembers a run; the oldest beyond the bound are forgotten."""
+    def keep(self, log: L) -> None:
+        """Remembers a log; the oldest beyond the bound are forgotten."""
         with self._lock:
-            self._logs[log.run_id] = log
+            self._logs[log.log_id] = log
             while len(self._logs) > self._kept:
                 self._logs.popitem(last=False)
 
-    def steps_from(self, run_id: str, start: int) -> str | None:
-        """A frame with the steps from `start` on; `None` for a run that is not known (any more)."""
-        log = self._find(run_id)
-        return None if log is None else log.frame_from(min(max(0, start), log.total))
-
-    def tokens_of(self, run_id: str) -> RunTokens | None:
-        """The tokens of a run; `None` for one that is not known (any more)."""
-        log = self._find(run_id)
-        return None if log is None else log.tokens
-
-    def _find(self, run_id: str) -> RunLog | None:
+    def find(self, log_id: str) -> L | None:
+        """The log; `None` for one that is not known (any more)."""
         with self._lock:
-            return self._logs.get(run_id)
+            return self._logs.get(log_id)
+
+    def frame_from(self, log_id: str, start: int) -> str | None:
+        """A frame with what came from `start` on; `None` for a log that is not known."""
+        log = self.find(log_id)
+        return None if log is None else log.frame_from(min(max(0, start), log.total))
 
 
 def _printable(step: DecodingStep) -> str:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from threading import Lock
 from typing import Any, Protocol
 
-from decoding.errors import DecodingError
 from decoding.run import ModelStatus, RunHead, RunRequest
 from decoding.step import DecodingStep
 from decoding.views.frames import error_message, model_frame, page_frame, say
-from decoding.views.run_log import LastRuns, RunLog
-from decoding.views.settings import Limits, RequestError
+from decoding.views.run_log import LastLogs, RunLog
+from decoding.views.settings import Limits
+from decoding.views.streams import SECONDS_A_SIGN_OF_LIFE, Line, paced, told
 from decoding.worker import Stream
-
-SECONDS_A_FRAME = 1 / 12
-# Gradio can close a generator only between two yields, so a run that waits yields too.
-SECONDS_A_SIGN_OF_LIFE = 0.25
-
-log = logging.getLogger(__name__)
 
 RunStream = Stream[RunHead | DecodingStep]
 
@@ -38,13 +30,12 @@ class Model(Protocol):
 class Runs:
     """The runs of all visitors on one model; a visitor is known by the session's hash."""
 
-    def __init__(self, model: Model, limits: Limits) -> None:
+    def __init__(self, model: Model, limits: Limits, line: Line) -> None:
         self.model = model
         self.limits = limits
-        self.last_runs = LastRuns()
-        self._streams: dict[RunStream, str] = {}
+        self.line = line
+        self.last_runs: LastLogs[RunLog] = LastLogs()
         self._newest: dict[str, RunLog] = {}
-        self._lock = Lock()
 
     def model_frames(self) -> Iterator[str]:
         """How far the model is, until it is ready or failed."""
@@ -65,13 +56,9 @@ class Runs:
         that fails leaves the last run on the page.
         """
         run = RunLog()
-        try:
-            yield from self._frames(visitor, run, read())
-        except DecodingError as error:
-            yield self._failed(run, error)
-        except Exception as error:
-            log.exception("A run failed")
-            yield self._failed(run, error)
+        yield from told(
+            lambda: self._frames(visitor, run, read()), lambda error: self._failed(run, error)
+        )
 
     def steps(self, visitor: str, request: RunRequest) -> Iterator[dict[str, Any]]:
         """A run as full records, beside the visitor's other ones."""
@@ -82,14 +69,11 @@ class Runs:
                     if isinstance(event, DecodingStep):
                         yield asdict(event)
         finally:
-            self._close(stream)
+            self.line.close(stream)
 
     def stop(self, visitor: str) -> None:
-        """Ends all that this visitor runs or waits for; returns at once."""
-        with self._lock:
-            own = [stream for stream, owner in self._streams.items() if owner == visitor]
-        for stream in own:
-            self._close(stream)
+        """Ends all runs of this visitor, waiting ones too; returns at once."""
+        self.line.stop(("run", visitor))
 
     def _frames(self, visitor: str, run: RunLog, request: RunRequest) -> Iterator[str]:
         def on_prefill(done: int, total: int) -> None:
@@ -100,12 +84,7 @@ class Runs:
         stream = self._open(visitor, request, on_prefill)
         try:
             yield self._waiting_frame(stream)
-            rests_until = 0.0
-            while not stream.done:
-                # The rest comes before the wait, so that a token after a pause is shown at once.
-                time.sleep(max(0.0, rests_until - time.monotonic()))
-                events = stream.take(SECONDS_A_SIGN_OF_LIFE)
-                rests_until = time.monotonic() + SECONDS_A_FRAME
+            for events in paced(stream):
                 for event in events:
                     run.add(event)
                 if self._newest.get(visitor) is not run:
@@ -124,29 +103,14 @@ class Runs:
                     else page_frame("stopped", message=say("stopped_waiting"))
                 )
         finally:
-            self._close(stream)
+            self.line.close(stream)
             if self._newest.get(visitor) is run:
                 del self._newest[visitor]
 
     def _open(
         self, visitor: str, request: RunRequest, on_prefill: Callable[[int, int], None]
     ) -> RunStream:
-        with self._lock:
-            if len(self._streams) > self.limits.waiting:
-                raise RequestError(
-                    f"{self.limits.waiting} runs are waiting already, which is all this page "
-                    "takes: try again in a minute.",
-                    "queue_full",
-                    limit=self.limits.waiting,
-                )
-            stream = self.model.stream(request, on_prefill)
-            self._streams[stream] = visitor
-            return stream
-
-    def _close(self, stream: RunStream) -> None:
-        stream.close()
-        with self._lock:
-            self._streams.pop(stream, None)
+        return self.line.open(("run", visitor), lambda: self.model.stream(request, on_prefill))
 
     def _waiting_frame(self, stream: RunStream) -> str:
         status = self.model.status

@@ -1,0 +1,135 @@
+"""What happens on a click: Gradio's events, bound to what answers them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from decoding.views.model_choice import Offer, Switches, read_model_choice
+from decoding.views.page import Page
+from decoding.views.runs import Runs
+from decoding.views.settings import PAGE_SETTINGS, read_request
+from decoding.views.work import Work, tokens_of
+from decoding.views.work_kinds import CachingWork, PrecisionWork, RooflineWork
+from decoding.views.works import Works
+
+SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+STREAMED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple", "concurrency_limit": None}
+AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
+
+
+def visitor_of(request: gr.Request) -> str:
+    """The session's hash; who comes without one is a visitor whom nobody else can stop."""
+    return request.session_hash or secrets.token_urlsafe()
+
+
+def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
+    """Generate, Stop, the tab's end, and what the page shows while the model loads."""
+
+    def generate(request: gr.Request, *values: Any) -> Iterator[str]:
+        prompt, chat, system, *settings = values
+        named = dict(zip(SETTING_NAMES, settings, strict=True))
+        yield from runs.frames(
+            visitor_of(request), lambda: read_request(prompt, chat, system, named, runs.limits)
+        )
+
+    def stop(request: gr.Request) -> None:
+        runs.stop(visitor_of(request))
+
+    def model_frames() -> Iterator[str]:
+        yield from runs.model_frames()
+
+    triggers = [page.generate.click, page.prompt.submit]
+    gr.on(triggers, generate, page.controls, page.feed, **STREAMED)
+    page.stop.click(stop, **AT_ONCE)
+    demo.load(model_frames, outputs=page.model_feed, concurrency_limit=None, **PRIVATE)
+    demo.unload(stop)
+
+
+def wire_model(demo: gr.Blocks, page: Page, switches: Switches, offer: Offer) -> None:
+    """Load, and giving a load up."""
+
+    def load_model(request: gr.Request, *values: Any) -> Iterator[str]:
+        yield from switches.frames(
+            visitor_of(request), lambda: read_model_choice(*values, offer=offer)
+        )
+
+    def keep_model(request: gr.Request) -> None:
+        switches.stop(visitor_of(request))
+
+    controls = page.model
+    controls.load.click(load_model, controls.inputs, page.model_feed, **STREAMED)
+    controls.cancel.click(keep_model, **AT_ONCE)
+    demo.unload(keep_model)
+
+
+def wire_works(demo: gr.Blocks, page: Page, works: Works, runs: Runs) -> None:
+    """The buttons of the comparisons and of the measurement."""
+    controls = page.work
+
+    def frames(request: gr.Request, kind: str, read: Callable[[], Work]) -> Iterator[str]:
+        yield from works.frames(visitor_of(request), kind, read)
+
+    def compare_caches(request: gr.Request, run_id: str, other: str) -> Iterator[str]:
+        yield from frames(
+            request, "caching", lambda: CachingWork(tokens_of(runs.last_runs, run_id), other)
+        )
+
+    def compare_precisions(request: gr.Request, run_id: str) -> Iterator[str]:
+        yield from frames(
+            request, "precision", lambda: PrecisionWork(tokens_of(runs.last_runs, run_id))
+        )
+
+    def measure_roofline(request: gr.Request) -> Iterator[str]:
+        yield from frames(request, "roofline", RooflineWork)
+
+    def stop_work(request: gr.Request) -> None:
+        works.stop(visitor_of(request))
+
+    shown = "(_, ...values) => [window.decodingLive?.store.run ?? '', ...values]"
+    inputs = [controls.run_id, controls.other]
+    controls.caching.click(compare_caches, inputs, page.work_feed, js=shown, **STREAMED)
+    controls.precision.click(
+        compare_precisions, controls.run_id, page.work_feed, js=shown, **STREAMED
+    )
+    controls.roofline.click(measure_roofline, outputs=page.work_feed, **STREAMED)
+    controls.stop.click(stop_work, **AT_ONCE)
+    demo.unload(stop_work)
+
+
+def wire_browser(demo: gr.Blocks, page: Page) -> None:
+    """What happens in the browser alone: examples, the language, the line of settings."""
+    names = json.dumps(["chat", *SETTING_NAMES])
+    own = json.dumps(SETTING_NAMES)
+    controls = [page.chat, *page.settings.values()]
+    report = (
+        f"(...values) => {{ const settings = {names}.map((name, i) => [name, values[i]]);"
+        " (window.decodingLiveQueue ??= []).push(['settings', Object.fromEntries(settings)]);"
+        " window.decodingLive?.flush(); }"
+    )
+    changes = [demo.load, *(control.change for control in controls)]  # type: ignore[attr-defined]
+    gr.on(changes, None, controls, js=report, **AT_ONCE)
+    # Whichever comes second, Gradio's controls or the scripts, puts the language's labels in place.
+    demo.load(None, js="() => { window.decodingLiveControls?.relabel(); }", **AT_ONCE)
+    for number, chip in enumerate(page.chips):
+        chip.click(
+            None,
+            list(page.settings.values()),
+            [page.prompt, *page.settings.values()],
+            js=f"(...values) => window.decodingLiveControls.example({number}, {own}, values)",
+            **AT_ONCE,
+        )
+    more = json.dumps(page.worded.keys)
+    named = [*page.controls, page.generate, page.stop, page.accordion, *page.chips]
+    page.relabel.click(
+        None,
+        outputs=[*named, *page.worded.controls],
+        js=f"() => window.decodingLiveControls.labels({own}, {more})",
+        **AT_ONCE,
+    )
