@@ -30,6 +30,7 @@ class Blueprint:
     Its forward is the model's own, so that the cache it fills has the shapes of the real one.
 
     Attributes:
+        name: for people; where the config came from, or the family's name.
         config: of the whole model.
         architecture: the class, such as `"LlamaForCausalLM"`.
         parameters: numbers that training set; shared ones count once.
@@ -41,6 +42,7 @@ class Blueprint:
     """
 
     def __init__(self, config: PreTrainedConfig, model_class: Any | None = None) -> None:
+        self.name = config.name_or_path or config.model_type
         self.config = _bare(config)
         self._class = model_class
         self._models: dict[torch.dtype, Any] = {}
@@ -67,6 +69,8 @@ class Blueprint:
         Raises:
             ModelLoadError: the model cannot run on shapes alone.
         """
+        if value_bytes not in DTYPE_OF_BYTES:
+            raise ModelLoadError(f"A cache of {value_bytes}-byte values is not known here.")
         with _on_shapes(self.architecture):
             remembered = self._infer(DTYPE_OF_BYTES[value_bytes], PROBE_TOKENS)
         cache = cache_of(remembered)
@@ -189,5 +193,5 @@ def layers_of_model(model: Any) -> tuple[CacheLayer, ...]:
     """How each decoder layer of a loaded model remembers; empty where that cannot be told."""
     try:
         return blueprint(model.config, type(model)).cache_layers(model.dtype.itemsize)
-    except (ModelLoadError, KeyError):
+    except ModelLoadError:
         return ()

@@ -57,6 +57,8 @@ class CacheLayer:
 
     def bytes_at(self, positions: int) -> int:
         """Bytes held once the cache stands for so many positions."""
+        if positions < 1:
+            return 0
         kept = positions if self.max_positions is None else min(positions, self.max_positions)
         return self.fixed_bytes + self.position_bytes * kept
 

@@ -1,0 +1,71 @@
+"""`python -m decoding`: what the library tells, on a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from decoding.errors import DecodingError
+
+MOST = 10**12
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0, or 1 after a sentence that says what was wrong."""
+    options = parser().parse_args(arguments)
+    try:
+        print(options.run(options))
+    except DecodingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    commands = argparse.ArgumentParser(prog="python -m decoding", description=__doc__)
+    names = commands.add_subparsers(required=True, metavar="COMMAND")
+    memory = names.add_parser(
+        "memory", help="what a model and its KV cache will take; reads the config only"
+    )
+    memory.add_argument("model", metavar="MODEL", help="a Hub id, a folder or a .gguf file")
+    memory.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    memory.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
+    memory.add_argument("--quantization", choices=("8bit", "4bit"))
+    memory.add_argument("--batch", type=_counts, default=(1, 8, 32), metavar="1,8,32")
+    memory.add_argument("--positions", type=_counts, default=(), metavar="512,2048")
+    memory.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    memory.set_defaults(run=_memory)
+    return commands
+
+
+def _memory(options: argparse.Namespace) -> str:
+    # Here, so that a wrong option is told before torch is imported.
+    from transformers.utils import logging
+
+    from decoding.blueprint import blueprint
+    from decoding.forecast import forecast_of
+    from decoding.memory_report import report_lines, report_object
+    from decoding.model_config import read_config
+
+    logging.set_verbosity_error()
+    plan = blueprint(read_config(options.model))
+    forecast = forecast_of(
+        plan, device=options.device, dtype=options.dtype, quantization=options.quantization
+    )
+    what = plan, forecast, options.batch, options.positions
+    return json.dumps(report_object(*what)) if options.json else "\n".join(report_lines(*what))
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part.replace("_", "")) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or len(numbers) > 20 or not all(1 <= number <= MOST for number in numbers):
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r} must be up to 20 whole numbers from 1 to {MOST}, such as 1,8,32"
+        )
+    return numbers

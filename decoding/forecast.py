@@ -1,0 +1,173 @@
+"""What a cache will cost before it is there: bytes by length, and the lengths that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedConfig
+
+from decoding.blueprint import Blueprint, blueprint
+from decoding.errors import ModelLoadError
+from decoding.facts import CacheLayer
+from decoding.memory import free_memory, total_memory
+from decoding.model_config import read_config
+from decoding.models import LanguageModel
+from decoding.placement import QUANTIZATIONS, pick_device, pick_dtype
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryForecast:
+    """What a model and its cache take; an estimate, but for what is measured.
+
+    The intermediate results of an inference come on top: they are not in here.
+
+    Attributes:
+        name: of the model.
+        dtype: of the computation and of the cache's values, such as `"float32"`.
+        quantization: of the weights; `None` without.
+        weight_bytes: measured of a loaded model, else by the shapes of its weights.
+        cache_layers: how each decoder layer remembers.
+        context_length: positions the model was made for; `None` where it has no limit.
+        device: that it lies on, or would.
+        free_bytes: memory that is free there now.
+        total_bytes: memory that is there.
+        is_loaded: the weights are in memory already, and so not in what is free.
+        packed_as: how the published weights are quantized already; `weight_bytes` is then of
+            the unpacked ones.
+    """
+
+    name: str
+    dtype: str
+    quantization: str | None
+    weight_bytes: int
+    cache_layers: tuple[CacheLayer, ...]
+    context_length: int | None
+    device: str
+    free_bytes: int
+    total_bytes: int
+    is_loaded: bool
+    packed_as: str | None = None
+
+    def cache_bytes(self, positions: int, batch: int = 1) -> int:
+        """Bytes of a cache that stands for so many positions of each sequence of a batch."""
+        return batch * sum(layer.bytes_at(positions) for layer in self.cache_layers)
+
+    @property
+    def cache_room_bytes(self) -> int:
+        """What is left for a cache; negative where the weights alone do not fit."""
+        return self.free_bytes - (0 if self.is_loaded else self.weight_bytes)
+
+    def outgrows_weights_at(self, batch: int = 1) -> int | None:
+        """The first length at which the cache is larger than the weights; `None`: never."""
+        longest = self._longest_within(self.weight_bytes, batch)
+        return None if longest is None else longest + 1
+
+    def longest_context(self, batch: int = 1) -> int | None:
+        """The longest text whose cache fits here beside the weights; `None`: any length.
+
+        The model's own limit, `context_length`, is another matter.
+        """
+        return self._longest_within(self.cache_room_bytes, batch)
+
+    def _longest_within(self, limit_bytes: int, batch: int) -> int | None:
+        grows = sum(x.position_bytes for x in self.cache_layers if x.max_positions is None)
+        windows = max((x.max_positions or 0 for x in self.cache_layers), default=0)
+        if self.cache_bytes(max(windows, 1), batch) <= limit_bytes and not grows:
+            return None
+        at_most = max(limit_bytes, 0) // (batch * grows) if grows else windows
+        return _last(lambda n: self.cache_bytes(n, batch) <= limit_bytes, at_most)
+
+
+def forecast_memory(
+    model: LanguageModel | PreTrainedConfig | str | Path | None = None,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    quantization: str | None = None,
+) -> MemoryForecast:
+    """What a model and its cache will take; no weights are fetched or read.
+
+    Args:
+        model: a loaded one, a config, or what `load_model` takes.
+        device, dtype, quantization: as in `load_model`; a loaded model has its own.
+
+    Raises:
+        ModelLoadError: there is no such model, its config is broken, or its cache grows in
+            ways that only the loaded model knows.
+    """
+    if isinstance(model, LanguageModel):
+        if (device, dtype, quantization) != ("auto", "auto", None):
+            raise ModelLoadError(
+                f"{model.name} is loaded: device, dtype and quantization are its own, leave "
+                "them out."
+            )
+        return _of_loaded(model)
+    config = model if isinstance(model, PreTrainedConfig) else read_config(model)
+    return forecast_of(blueprint(config), device=device, dtype=dtype, quantization=quantization)
+
+
+def forecast_of(
+    plan: Blueprint,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    quantization: str | None = None,
+) -> MemoryForecast:
+    """The same from a blueprint that is there already."""
+    if quantization not in (None, *QUANTIZATIONS):
+        raise ModelLoadError(f'quantization must be "8bit", "4bit" or None, not {quantization!r}.')
+    torch_device = pick_device(device)
+    torch_dtype = pick_dtype(dtype, torch_device)
+    return MemoryForecast(
+        name=plan.name,
+        dtype=_dtype_name(torch_dtype),
+        quantization=quantization,
+        weight_bytes=plan.weight_bytes(torch_dtype, quantization),
+        cache_layers=_known(plan.cache_layers(torch_dtype.itemsize), plan.name),
+        context_length=plan.context_length,
+        device=str(torch_device),
+        free_bytes=free_memory(torch_device),
+        total_bytes=total_memory(torch_device),
+        is_loaded=False,
+        packed_as=plan.packed_as,
+    )
+
+
+def _of_loaded(lm: LanguageModel) -> MemoryForecast:
+    return MemoryForecast(
+        name=lm.name,
+        dtype=_dtype_name(lm.dtype),
+        quantization=lm.quantization,
+        weight_bytes=lm.weight_bytes,
+        cache_layers=_known(lm.cache_layers, lm.name),
+        context_length=lm.context_length,
+        device=str(lm.device),
+        free_bytes=free_memory(lm.device),
+        total_bytes=total_memory(lm.device),
+        is_loaded=True,
+    )
+
+
+def _known(layers: tuple[CacheLayer, ...], name: str) -> tuple[CacheLayer, ...]:
+    if not layers:
+        raise ModelLoadError(
+            f"The cache of {name} grows in ways that its config does not tell: load the model "
+            "and measure a run."
+        )
+    return layers
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _last(holds: Callable[[int], bool], at_most: int) -> int:
+    """The largest number up to a bound for which something holds that once stops holding."""
+    low, high = 0, at_most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
