@@ -30,7 +30,12 @@ def parser() -> argparse.ArgumentParser:
     memory = names.add_parser(
         "memory", help="what a model and its KV cache will take; reads the config only"
     )
-    memory.add_argument("model", metavar="MODEL", help="a Hub id, a folder or a .gguf file")
+    memory.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a Hub id, a folder or a .gguf file; the default model without",
+    )
     memory.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     memory.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
     memory.add_argument("--quantization", choices=("8bit", "4bit"))

@@ -92,7 +92,9 @@ def forecast_memory(
 
     Args:
         model: a loaded one, a config, or what `load_model` takes.
-        device, dtype, quantization: as in `load_model`; a loaded model has its own.
+        device: as in `load_model`; a loaded model has its own, and the two below.
+        dtype: as in `load_model`.
+        quantization: as in `load_model`.
 
     Raises:
         ModelLoadError: there is no such model, its config is broken, or its cache grows in

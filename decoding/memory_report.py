@@ -12,14 +12,9 @@ import torch
 from decoding.blueprint import Blueprint
 from decoding.cache_layout import kv_formula, kv_note
 from decoding.forecast import MemoryForecast
+from decoding.placement import QUANTIZATIONS
 
 LENGTHS = (512, 2048, 8192, 32_768, 131_072)
-FORMS: tuple[tuple[torch.dtype, str | None], ...] = (
-    (torch.float32, None),
-    (torch.bfloat16, None),
-    (torch.bfloat16, "8bit"),
-    (torch.bfloat16, "4bit"),
-)
 WHY_NO_FORMULA = {
     "sliding": "some layers keep only a window",
     "latent": "layers keep compressed keys and values",
@@ -52,7 +47,7 @@ def report_object(
         **asdict(forecast),
         "architecture": plan.architecture,
         "parameters": plan.parameters,
-        "weights": {_form(*form): plan.weight_bytes(*form) for form in FORMS},
+        "weights": _weights(plan, forecast),
         "outgrows_weights_at": {b: forecast.outgrows_weights_at(b) for b in batches},
         "longest_context": {b: forecast.longest_context(b) for b in batches},
         "cache_bytes": [
@@ -82,20 +77,15 @@ def in_bytes(number: int) -> str:
 
 
 def _facts(plan: Blueprint, forecast: MemoryForecast) -> list[tuple[str, str]]:
-    forms = [f"{in_bytes(plan.weight_bytes(*form))} ({_form(*form)})" for form in FORMS]
+    forms = [f"{in_bytes(size)} ({form})" for form, size in _weights(plan, forecast).items()]
     kinds = Counter(layer.kind for layer in forecast.cache_layers)
     form = forecast.quantization or forecast.dtype
     free, total = in_bytes(forecast.free_bytes), in_bytes(forecast.total_bytes)
-    packed = f"; published as {forecast.packed_as}" if forecast.packed_as else ""
+    packed = f"; published packed as {forecast.packed_as}" if forecast.packed_as else ""
     return [
         ("parameters", f"{plan.parameters:,}"),
-        (
-            "weights",
-            f"{in_bytes(forecast.weight_bytes)} ({form}, unpacked{packed})"
-            if packed
-            else f"{in_bytes(forecast.weight_bytes)} ({form})",
-        ),
-        ("in other formats", ", ".join(forms)),
+        ("weights", f"{in_bytes(forecast.weight_bytes)} ({form}{packed})"),
+        ("in each format", ", ".join(forms)),
         ("layers of the cache", ", ".join(f"{n} {kind}" for kind, n in kinds.items())),
         ("a position costs", _growth(forecast)),
         ("by the formula", _formula(forecast)),
@@ -147,8 +137,11 @@ def _cell(forecast: MemoryForecast, positions: int, batch: int) -> str:
 
 
 def _row(first: str, cells: Sequence[str]) -> str:
-    return f"{first:>10}" + "".join(f"{cell:>16}" for cell in cells)
+    return (f"{first:>10}" + "".join(f"{cell:>16}" for cell in cells)).rstrip()
 
 
-def _form(dtype: torch.dtype, quantization: str | None) -> str:
-    return quantization or str(dtype).removeprefix("torch.")
+def _weights(plan: Blueprint, forecast: MemoryForecast) -> dict[str, int]:
+    """Bytes of the weights in each format; what is not packed is in the forecast's own."""
+    dtype = getattr(torch, forecast.dtype)
+    plain = {name: plan.weight_bytes(getattr(torch, name)) for name in ("float32", "bfloat16")}
+    return plain | {name: plan.weight_bytes(dtype, name) for name in QUANTIZATIONS}
