@@ -18,8 +18,9 @@ except ImportError:
 import gradio as gr
 
 from decoding.errors import DecodingError, ModelLoadError
-from decoding.live_model import LiveModel, Load, Progress
+from decoding.live_model import LiveModel
 from decoding.run import ModelChoice
+from decoding.shelf import Load, LoadChoice, Progress
 from decoding.views.events import visitor_of, wire_browser, wire_model, wire_runs, wire_works
 from decoding.views.model_choice import DEFAULT_OFFER, Offer, Switches
 from decoding.views.options import ALL_INTERFACES, read_options
@@ -31,9 +32,8 @@ from decoding.views.streams import Line
 from decoding.views.works import Works
 
 if TYPE_CHECKING:
+    from decoding.fit import Room
     from decoding.models import LanguageModel
-
-LoadChoice = Callable[[ModelChoice, Progress], "LanguageModel"]
 
 SPACE_GPU_SECONDS = 120
 
@@ -60,15 +60,11 @@ def build_app(
     load = _loader(model)
     if load_choice is None and model is not None:
         offer = replace(offer, own=getattr(model, "name", None) or "as started")
-    extra = dict(
+    live = LiveModel(
+        load,
+        _lent_device(),
         load_choice=load_choice or _choice_loader(load, is_default=model is None),
         budget=offer.memory_budget,
-    )
-    import inspect
-
-    known = inspect.signature(LiveModel).parameters
-    live = LiveModel(
-        load, on_device=_lent_device(), **{k: v for k, v in extra.items() if k in known}
     )
     line = Line(limits.waiting)
     runs, works = Runs(live, limits, line), Works(live, line)
@@ -99,16 +95,16 @@ def _loader(model: LanguageModel | Load | None) -> Load:
 def _choice_loader(load: Load, *, is_default: bool) -> LoadChoice:
     """Loads what was chosen; a model that came from elsewhere is there as it is only."""
 
-    def load_choice(choice: ModelChoice, progress: Progress) -> LanguageModel:
-        is_as_it_is = choice.quantization is None and choice.dtype == "auto"
+    def load_choice(choice: ModelChoice, progress: Progress, room: Room) -> LanguageModel:
         if choice.name is not None or is_default:
             return _load_model(
                 choice.name or None,
                 dtype=choice.dtype,
                 quantization=choice.quantization,
                 progress=progress,
+                room=room,
             )
-        if is_as_it_is:
+        if choice == ModelChoice():
             return load(progress)
         raise ModelLoadError(
             "The page was started with a model in memory, which cannot be had in another number "
@@ -202,22 +198,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.any_model,
         options.memory_budget,
     )
-    own = ModelChoice(None, options.quantization, options.dtype)
 
-    def load_choice(choice: ModelChoice, progress: Progress) -> LanguageModel:
+    def load(choice: ModelChoice, progress: Progress, room: Room | None = None) -> LanguageModel:
+        is_own = choice.name is None
         return _load_model(
-            options.model if choice.name is None else choice.name or None,
+            options.model if is_own else choice.name or None,
             device=options.device,
-            dtype=choice.dtype,
+            dtype=options.dtype if is_own and choice.dtype == "auto" else choice.dtype,
             quantization=choice.quantization,
             progress=progress,
+            room=room,
         )
 
+    own = ModelChoice(quantization=options.quantization)
     demo = build_app(
-        lambda progress: load_choice(own, progress),
-        limits=limits,
-        offer=offer,
-        load_choice=load_choice,
+        lambda progress: load(own, progress), limits=limits, offer=offer, load_choice=load
     )
     if _lent_device() is not None:
         demo.runs.model.wait()  # weights are handed to ZeroGPU once, when the server starts

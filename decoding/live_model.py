@@ -249,10 +249,15 @@ def _warm_up(lm: LanguageModel) -> None:
 
 
 def _arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
+    from decoding.cache_kinds import cache_settings
+
     generation = dict(request.generation)
     # At 0 it cuts nothing, and yet its processor would sort the vocabulary at each step.
     if not generation.get("min_p") and not lm.model.generation_config.min_p:
         generation.pop("min_p", None)
+    kind = generation.pop("cache_implementation", None)
+    if kind is not None:
+        generation |= cache_settings(kind, lm)
     return {
         "seed": request.seed,
         "top_candidates": request.top_candidates,

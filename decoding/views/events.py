@@ -55,9 +55,12 @@ def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
 def wire_model(demo: gr.Blocks, page: Page, switches: Switches, offer: Offer) -> None:
     """Load, and giving a load up."""
 
-    def load_model(request: gr.Request, *values: Any) -> Iterator[str]:
+    def load_model(
+        request: gr.Request, entry: str, typed: str, quantization: str, dtype: str
+    ) -> Iterator[str]:
         yield from switches.frames(
-            visitor_of(request), lambda: read_model_choice(*values, offer=offer)
+            visitor_of(request),
+            lambda: read_model_choice(entry, typed, quantization, dtype, offer),
         )
 
     def keep_model(request: gr.Request) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from decoding.catalogue import CatalogueEntry, catalogue
@@ -71,12 +71,13 @@ def read_model_choice(
         GenerationConfigError: another value that is no choice.
     """
     wanted = read_choice("quantization", quantization, QUANTIZATIONS)
+    form = (None if wanted == UNQUANTIZED else wanted, read_choice("dtype", dtype, DTYPES))
     name = _read_typed(typed, offer) or _read_entry(entry, offer)
-    return ModelChoice(
-        name,
-        None if wanted == UNQUANTIZED else wanted,
-        read_choice("dtype", dtype, DTYPES),
-    )
+    if name is None and form == (offer.quantization, offer.dtype):
+        return ModelChoice()
+    choice = ModelChoice(name, *form)
+    # That record stands for the model in the operator's form: another form is told by name.
+    return choice if choice != ModelChoice() else replace(choice, name=offer.own or "")
 
 
 def _read_typed(typed: object, offer: Offer) -> str | None:

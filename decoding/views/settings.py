@@ -154,7 +154,7 @@ def read_request(
         own["seed"] = secrets.randbelow(MAX_SEED + 1)
     if not values["do_sample"]:
         values = {name: v for name, v in values.items() if not _BY_NAME[name].only_sampling}
-    if not own["use_cache"] or values["cache_implementation"] == PLAIN_CACHE:
+    if not own["use_cache"]:
         del values["cache_implementation"]
     is_chat = _read_switch("chat", chat)
     return RunRequest(_messages(text, system_text) if is_chat else text, values, **own)
