@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ModelTooLargeError,
         PromptError,
     )
+    from decoding.forecast import MemoryForecast, forecast_memory
     from decoding.models import LanguageModel, load_model
     from decoding.prompts import prompt_token_ids
     from decoding.step import Candidate, DecodingStep, KVCacheSize
@@ -34,6 +35,7 @@ _ROOMS = {
         "ModelTooLargeError",
         "PromptError",
     ),
+    "forecast": ("MemoryForecast", "forecast_memory"),
     "models": ("LanguageModel", "load_model"),
     "prompts": ("prompt_token_ids",),
     "step": ("Candidate", "DecodingStep", "KVCacheSize"),
@@ -50,10 +52,12 @@ __all__ = [
     "KVCacheSize",
     "LanguageModel",
     "LogitsError",
+    "MemoryForecast",
     "ModelLoadError",
     "ModelTooLargeError",
     "PromptError",
     "decode",
+    "forecast_memory",
     "load_model",
     "prompt_token_ids",
 ]

@@ -81,6 +81,7 @@ def _facts(plan: Blueprint, forecast: MemoryForecast) -> list[tuple[str, str]]:
     kinds = Counter(layer.kind for layer in forecast.cache_layers)
     form = forecast.quantization or forecast.dtype
     free, total = in_bytes(forecast.free_bytes), in_bytes(forecast.total_bytes)
+    outgrows = _length(forecast, forecast.outgrows_weights_at(), "no length")
     packed = f"; published packed as {forecast.packed_as}" if forecast.packed_as else ""
     return [
         ("parameters", f"{plan.parameters:,}"),
@@ -89,9 +90,9 @@ def _facts(plan: Blueprint, forecast: MemoryForecast) -> list[tuple[str, str]]:
         ("layers of the cache", ", ".join(f"{n} {kind}" for kind, n in kinds.items())),
         ("a position costs", _growth(forecast)),
         ("by the formula", _formula(forecast)),
-        ("context limit", _length(forecast.context_length, "none")),
+        ("context limit", _length(forecast, forecast.context_length, "none")),
         ("memory", f"{free} free of {total} on {forecast.device}"),
-        ("cache outgrows the weights at", _length(forecast.outgrows_weights_at(), "no length")),
+        ("cache outgrows the weights at", outgrows),
         ("longest context that fits here", _longest(forecast)),
     ]
 
@@ -124,11 +125,14 @@ def _formula(forecast: MemoryForecast) -> str:
 def _longest(forecast: MemoryForecast) -> str:
     if forecast.cache_room_bytes < 0:
         return "none: the weights alone do not fit"
-    return _length(forecast.longest_context(), "any length")
+    return _length(forecast, forecast.longest_context(), "any length")
 
 
-def _length(positions: int | None, without: str) -> str:
-    return without if positions is None else f"{positions:,} positions"
+def _length(forecast: MemoryForecast, positions: int | None, without: str) -> str:
+    if positions is None:
+        return without
+    is_beyond = forecast.context_length is not None and positions > forecast.context_length
+    return f"{positions:,} positions" + (", beyond the context limit" if is_beyond else "")
 
 
 def _cell(forecast: MemoryForecast, positions: int, batch: int) -> str:
