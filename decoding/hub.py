@@ -108,7 +108,10 @@ def _fetch(
     progress: Progress,
     before_fetching: BeforeFetching,
 ) -> Path:
-    wanted = {"revision": revision, "allow_patterns": sorted(filter(_is_needed, names))}
+    wanted: dict[str, Any] = {
+        "revision": revision,
+        "allow_patterns": sorted(filter(_is_needed, names)),
+    }
     try:
         config = Path(hf_hub_download(model_id, "config.json", revision=revision))
         check_config(read_json(config, model_id), model_id)

@@ -46,6 +46,9 @@ class _Once(logging.Filter):
         return is_new
 
 
+_ONCE = _Once()
+
+
 def pick_device(device: str | torch.device) -> torch.device:
     """The device asked for, or the best there is; `ModelLoadError` when it is not there."""
     available = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
@@ -113,7 +116,7 @@ def quantization_config(name: str | None, dtype: torch.dtype) -> BitsAndBytesCon
             "`python -m pip install bitsandbytes`."
         )
     if name == "8bit":
-        logging.getLogger("bitsandbytes.autograd._functions").addFilter(_Once())
+        logging.getLogger("bitsandbytes.autograd._functions").addFilter(_ONCE)
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import set_tqdm_hook
 
 from decoding.errors import ModelLoadError
+from decoding.memory import release_memory
 from decoding.placement import Placement, quantization_config
 from decoding.progress import Progress
 
+NO_THREADS = "HF_DEACTIVATE_ASYNC_LOAD"
 LONGEST_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
@@ -71,7 +74,7 @@ def read_model(source: Source, placement: Placement, progress: Progress) -> Any:
         packing = quantization_config(placement.quantization, placement.dtype)
         options["quantization_config"] = packing
     try:
-        with _reported(progress, source):
+        with _reported(progress, source), _one_thread(placement):
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source.folder, use_safetensors=True, output_loading_info=True, **options
             )
@@ -92,7 +95,39 @@ def read_model(source: Source, placement: Placement, progress: Progress) -> Any:
             f"{source.name} lacks {len(missing)} of its weights ({missing[0]} is the first): "
             "it is no complete causal language model; choose another."
         )
+    if placement.quantization and placement.device.type == "cpu":
+        _let_go_of_the_files(model)
     return model
+
+
+@contextmanager
+def _one_thread(placement: Placement) -> Iterator[None]:
+    """On a CPU, keeps transformers from reading weights in threads of its own.
+
+    As soon as a second thread runs torch, the first one is slow; and what such a thread has
+    allocated, the C library does not give back when it is freed.
+    """
+    before = os.environ.get(NO_THREADS)
+    if placement.device.type == "cpu":
+        os.environ[NO_THREADS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(NO_THREADS, None)
+        else:
+            os.environ[NO_THREADS] = before
+
+
+def _let_go_of_the_files(model: Any) -> None:
+    """Copies what is still a window into a file: it would keep all of it in memory.
+
+    Packed weights are made anew, but embeddings and norms are used as they were read.
+    """
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
+    release_memory()
 
 
 @contextmanager

@@ -253,8 +253,8 @@ def test_a_layers_complaint_is_logged_once(caplog: pytest.LogCaptureFixture) -> 
     placement_room.quantization_config("8bit", torch.float32)
     logger = logging.getLogger("bitsandbytes.autograd._functions")
     for _ in range(3):
-        logger.warning("cast from %s", "float32")
-    assert [record.getMessage() for record in caplog.records] == ["cast from float32"]
+        logger.warning("said by a test from %s", "float32")
+    assert [r.getMessage() for r in caplog.records] == ["said by a test from float32"]
 
 
 def test_the_method_of_a_model_quantized_elsewhere_is_named(tiny_lm: LanguageModel) -> None:
