@@ -15,7 +15,7 @@ CacheKind = Literal[
     "none", "dynamic", "static", "quantized", "quantized_4bit", "quantized_2bit", "offloaded"
 ]
 CACHE_KINDS: tuple[CacheKind, ...] = get_args(CacheKind)
-_GROUP = 64  # numbers that share a scale, as transformers has it
+_GROUP = 64  # numbers that share a scale at most, as transformers has it
 
 
 def cache_settings(kind: str, lm: LanguageModel) -> dict[str, Any]:
@@ -57,10 +57,10 @@ def _in_groups(kind: str, lm: LanguageModel) -> dict[str, Any]:
             f"{lm.name} keeps more than the keys and values of every position: its cache cannot "
             f"be stored in {kind[10]} bits."
         )
-    config = {
-        "backend": "hqq",
-        "nbits": int(kind[10]),
-        # Groups have to come out even at every number of positions.
-        "q_group_size": math.gcd(_GROUP, lm.kv_cache_formula.head_dim),
-    }
-    return {"cache_implementation": "quantized", "cache_config": config}
+    bits = int(kind[10])
+    group = math.gcd(_GROUP, lm.kv_cache_formula.head_dim)
+    # Within a head the numbers are more alike; but rows are packed 8 / bits at a time, and for
+    # 2 bits the groups would be so small that their scales outweighed what is saved.
+    axis, group = (1, group // 2) if bits == 4 else (0, group)
+    config = {"nbits": bits, "axis_key": axis, "axis_value": axis, "q_group_size": group}
+    return {"cache_implementation": "quantized", "cache_config": {"backend": "hqq", **config}}

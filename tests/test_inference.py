@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_model
+from conftest import byte_tokenizer, tiny_model
 
 from decoding import GenerationConfigError, LanguageModel, decode
 from decoding.cache_kinds import CACHE_KINDS, cache_settings
@@ -66,8 +66,6 @@ def test_settings_of_each_kind(tiny_lm: LanguageModel) -> None:
 
 
 def test_dynamic_overrides_the_models_own_choice() -> None:
-    from conftest import byte_tokenizer
-
     lm = LanguageModel(tiny_model("llama"), byte_tokenizer())
     lm.model.generation_config.cache_implementation = "static"
     assert cache_settings("dynamic", lm) == {"cache_implementation": "dynamic"}
@@ -83,18 +81,22 @@ def test_few_bits_need_their_package(
         cache_settings("quantized_4bit", tiny_lm)
 
 
-@pytest.mark.parametrize(("bits", "head_dim", "group"), [(4, 8, 8), (2, 64, 64), (4, 80, 16)])
+@pytest.mark.parametrize(
+    ("bits", "head_dim", "axis", "group"), [(4, 8, 1, 4), (4, 80, 1, 8), (2, 64, 0, 64)]
+)
 def test_groups_divide_a_head(
-    bits: int, head_dim: int, group: int, monkeypatch: pytest.MonkeyPatch
+    bits: int, head_dim: int, axis: int, group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from conftest import byte_tokenizer
-
     monkeypatch.setattr("decoding.cache_kinds.find_spec", lambda name: object())
     lm = LanguageModel(tiny_model("llama", head_dim=head_dim), byte_tokenizer())
     settings = cache_settings(f"quantized_{bits}bit", lm)
-    assert settings == {
-        "cache_implementation": "quantized",
-        "cache_config": {"backend": "hqq", "nbits": bits, "q_group_size": group},
+    assert settings["cache_implementation"] == "quantized"
+    assert settings["cache_config"] == {
+        "backend": "hqq",
+        "nbits": bits,
+        "axis_key": axis,
+        "axis_value": axis,
+        "q_group_size": group,
     }
 
 
