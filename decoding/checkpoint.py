@@ -62,7 +62,7 @@ def without_config(names: Collection[str], name: str) -> str:
 def check_config(config: dict[str, Any], name: str) -> None:
     """Raises `ModelLoadError` unless config.json describes a causal language model."""
     model_type = config.get("model_type")
-    if model_type not in CONFIG_MAPPING_NAMES:
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING_NAMES:
         if "auto_map" in config:
             raise ModelLoadError(
                 f"{name} wants to run Python code from its own repository, which this program "
@@ -74,6 +74,11 @@ def check_config(config: dict[str, Any], name: str) -> None:
             "transformers."
         )
     architectures = config.get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(a, str) for a in architectures):
+        raise ModelLoadError(
+            f"{name} has a config.json whose architectures are no list of names; fetch the "
+            "model again."
+        )
     if config.get("is_encoder_decoder"):
         raise ModelLoadError(
             f"{name} is an encoder-decoder model ({model_type}), no causal language model; "

@@ -18,7 +18,9 @@ from decoding.source import local_path
 
 # The largest models have some 130 layers and 512 experts; a config may claim anything.
 MOST_PARTS = 2048
-COUNTS_PARTS = re.compile(r"(^|_)(n|num|number)_(\w+_)?(layers?|experts|blocks|inputs|states)$")
+COUNTS_PARTS = re.compile(
+    r"(^|_)(n|num|number)_(\w+_)?(layers?|experts|blocks|inputs|states)$|^attention_types$"
+)
 
 
 def read_config(
@@ -51,7 +53,7 @@ def check_parts(config: dict[str, Any], name: str) -> None:
 
     Each is an object of Python, even where no weight is made: a billion would never end.
     """
-    for key, value in _numbers(config, depth=4):
+    for key, value in _numbers(config):
         if COUNTS_PARTS.search(key) and value > MOST_PARTS:
             raise ModelLoadError(
                 f"{name} has {key}={value} in its config.json, which can be {MOST_PARTS} at "
@@ -93,11 +95,15 @@ def _broken(name: str, error: Exception) -> ModelLoadError:
     )
 
 
-def _numbers(content: dict[str, Any], depth: int) -> Iterator[tuple[str, int]]:
-    for key, value in content.items():
+def _numbers(content: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """The whole numbers of a config under their names, and how long its lists are."""
+    waiting: list[tuple[str, Any]] = list(content.items())
+    while waiting:
+        key, value = waiting.pop()
         if isinstance(value, int):
-            yield str(key), value
+            yield key, value
         elif isinstance(value, list):
-            yield f"num_{key}_states", len(value)
-        elif depth and isinstance(value, dict):
-            yield from _numbers(value, depth - 1)
+            yield f"num_{key}_layers", len(value)
+            waiting += [(key, item) for item in value[:MOST_PARTS]]
+        elif isinstance(value, dict):
+            waiting += [(str(name), item) for name, item in value.items()]
