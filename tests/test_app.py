@@ -22,8 +22,8 @@ import app
 from decoding import LanguageModel, decode
 from decoding.errors import ModelLoadError
 from decoding.views.events import SETTING_NAMES
-from decoding.views.options import read_options
-from decoding.views.settings import PAGE_SETTINGS, Limits, read_request
+from decoding.views.model_choice import Offer
+from decoding.views.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits, read_request
 
 # Gradio's queue sums up its own work with what pandas has given up.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
@@ -41,8 +41,8 @@ def free_port():
 
 
 @contextlib.contextmanager
-def serving(model, **limits):
-    demo = app.build_app(model, limits=Limits(**limits))
+def serving(model, limits=DEFAULT_LIMITS, **options):
+    demo = app.build_app(model, limits=limits, **options)
     _, url, _ = demo.launch(
         **app.launch_options(port=free_port()), prevent_thread_lock=True, inbrowser=False
     )
@@ -64,7 +64,7 @@ def slow_lm():
 
 @pytest.fixture(scope="module")
 def served(slow_lm):
-    with serving(slow_lm, prompt_chars=1_000, new_tokens=220, waiting=2) as (demo, url):
+    with serving(slow_lm, Limits(prompt_chars=1_000, new_tokens=220, waiting=2)) as (demo, url):
         yield demo, url
 
 
@@ -189,6 +189,17 @@ def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
 # The page's events
 
 
+def values_of(answers, event_id):
+    """What an event's answers say, as long as they come; each value is a frame."""
+    for line in answers.iter_lines():
+        message = json.loads(line[6:]) if line.startswith("data: ") else {}
+        if message.get("event_id") != event_id:
+            continue
+        if message["msg"] == "process_completed":
+            yield json.loads(message["output"]["data"][0])
+            return
+
+
 class Visitor:
     """Speaks to the page's events as a browser does."""
 
@@ -206,12 +217,19 @@ class Visitor:
         named = [values[name] for name in SETTING_NAMES]
         return self.press("generate", [prompt, False, "", *named])
 
-    def stop(self):
-        body = {"data": [], "fn_index": event(self.demo, "stop")._id, "session_hash": self.name}
+    def last_frame(self, name, data):
+        """The last frame that a button's event answers with."""
+        event_id = self.press(name, data).json()["event_id"]
+        query = {"session_hash": self.name}
+        with httpx.stream("GET", f"{self.api}/queue/data", params=query, timeout=60) as answers:
+            return next(values_of(answers, event_id))
+
+    def stop(self, name="stop"):
+        body = {"data": [], "fn_index": event(self.demo, name)._id, "session_hash": self.name}
         return httpx.post(f"{self.api}/run/predict", json=body)
 
-    def is_running(self):
-        return ("run", self.name) in self.demo.runs.line.streams.values()
+    def is_running(self, what="run"):
+        return (what, self.name) in self.demo.runs.line.streams.values()
 
 
 def test_stop_ends_ones_own_run_within_an_inference(served, url):
@@ -277,6 +295,109 @@ def test_a_browser_can_ask_for_steps_it_missed(served, url, client):
     assert feed.steps_from(["guessed", 0]) == ""
 
 
+def written(demo, max_new_tokens=6):
+    """The id of a run on the page."""
+    settings = {**GREEDY, "max_new_tokens": max_new_tokens}
+    frames = list(demo.runs.frames("writer", lambda: read_request("abc", settings=settings)))
+    return json.loads(frames[-1])["run"]
+
+
+def test_a_runs_tokens_are_compared_with_and_without_the_cache(served, url):
+    demo, _ = served
+    ann = Visitor(demo, url, "ann-comparing")
+    last = ann.last_frame("compare_caches", [written(demo), "none"])
+    assert (last["kind"], last["state"], last["total"]) == ("caching", "finished", 6)
+    assert last["summary"]["largest_logit_difference"] < 1e-4
+    assert last["summary"]["changed"] == 0
+    feed = next(b for b in demo.blocks.values() if getattr(b, "elem_id", None) == "work-feed")
+    missed = json.loads(feed.steps_from([last["work"], 0]))
+    assert [row[4] for row in missed["rows"][1:]] == [1] * 5
+    fed = [row[5] for row in missed["rows"]]
+    assert fed == [missed["head"]["prompt_tokens"] + i for i in range(6)]
+
+
+def test_a_comparison_of_a_run_that_nobody_knows_says_what_to_do(served, url):
+    demo, _ = served
+    ann = Visitor(demo, url, "ann-unknown")
+    for name, data in (("compare_caches", ["guessed", "none"]), ("compare_precisions", [""])):
+        last = ann.last_frame(name, data)
+        assert (last["work"], last["message"]["key"]) == ("", "work_without_run")
+
+
+def test_stop_and_the_tabs_end_end_a_comparison(served, url):
+    demo, _ = served
+    run = written(demo, 100)
+    ann, bob = Visitor(demo, url, "ann-stopping"), Visitor(demo, url, "bob-closing")
+    ann.press("compare_caches", [run, "none"])
+    until(lambda: ann.is_running("work"))
+    ann.stop()
+    assert ann.is_running("work")
+    ann.stop("stop_work")
+    assert not ann.is_running("work")
+    with httpx.stream("GET", f"{bob.api}/heartbeat/{bob.name}", timeout=20) as heartbeat:
+        beats = heartbeat.iter_raw()
+        next(beats)
+        bob.press("compare_caches", [run, "none"])
+        until(lambda: bob.is_running("work"))
+    until(lambda: not bob.is_running("work"))
+    assert on_worker(demo, caches_alive) == 0
+
+
+def test_a_model_in_memory_has_one_precision_and_is_there_again_after_the_attempt(served, url):
+    demo, _ = served
+    last = Visitor(demo, url, "ann-precise").last_frame("compare_precisions", [written(demo)])
+    assert (last["state"], last["total"]) == ("error", 6)
+    assert "another number format" in last["message"]["args"]["text"]
+    assert json.loads(list(demo.runs.model_frames())[-1])["state"] == "ready"
+    assert written(demo)
+
+
+def test_the_roofline_of_this_machine_is_measured_on_request(served, url):
+    demo, _ = served
+    last = Visitor(demo, url, "ann-measuring").last_frame("measure_roofline", [])
+    assert last["state"] == "finished"
+    prefill, decode_point = last["summary"]["points"]
+    assert (prefill["tokens"], decode_point["tokens"]) == (128, 1)
+    assert prefill["flops"] / prefill["bytes"] > decode_point["flops"] / decode_point["bytes"]
+
+
+def test_visitors_choose_among_what_the_operator_offers(slow_lm):
+    other = LanguageModel(tiny_model("gpt2"), byte_tokenizer(), name="tiny-gpt2")
+    wanted = []
+
+    def load_choice(choice, progress, room):
+        wanted.append(choice)
+        return other
+
+    with serving(
+        lambda progress: slow_lm, offer=Offer(own="mine", any_model=False), load_choice=load_choice
+    ) as (demo, url):
+        demo.runs.model.wait()
+        ann = Visitor(demo, url, "ann-choosing")
+        run = written(demo)
+        form = ["none", "auto"]
+        refused = ann.last_frame("load_model", ["own", "some/model", *form])
+        assert refused["message"]["key"] == "model_not_offered"
+        assert refused["model"]["name"] == "tiny-slow"
+        loaded = ann.last_frame("load_model", ["openai-community/gpt2", "", *form])
+        assert (loaded["state"], loaded["model"]["name"]) == ("ready", "tiny-gpt2")
+        stale = ann.last_frame("compare_caches", [run, "none"])
+        assert stale["message"]["args"] == {"before": "tiny-slow", "now": "tiny-gpt2"}
+        back = ann.last_frame("load_model", ["own", "", *form])
+        assert back["model"]["name"] == "tiny-slow"
+        assert [choice.name for choice in wanted] == ["openai-community/gpt2"]
+
+
+def test_a_name_can_be_typed_where_the_operator_allows_it(slow_lm):
+    def name_field(**offer):
+        demo = app.build_app(slow_lm, offer=Offer(**offer))
+        demo.runs.model.worker.shutdown()
+        return next(b for b in demo.blocks.values() if getattr(b, "elem_id", None) == "model-name")
+
+    assert name_field(any_model=True).visible is True
+    assert name_field(any_model=False).visible is False
+
+
 # Safe by default
 
 
@@ -332,40 +453,7 @@ def test_the_page_asks_no_other_host_for_fonts():
     assert "http" not in str([theme._font_css, theme._stylesheets])
 
 
-# The command
-
-
-def test_options_come_from_the_command_line_then_the_environment(monkeypatch):
-    assert read_options([], "").max_new_tokens == 2_048
-    assert read_options([], "").host == "127.0.0.1"
-    monkeypatch.setenv("DECODING_LIVE_MAX_NEW_TOKENS", "64")
-    monkeypatch.setenv("DECODING_LIVE_MODEL", "some/model")
-    assert read_options([], "").max_new_tokens == 64
-    assert read_options(["--max-new-tokens", "32"], "").max_new_tokens == 32
-    assert read_options([], "").model == "some/model"
-    monkeypatch.setenv("SPACE_HOST", "me-decoding.hf.space")
-    assert read_options([], "").host == "0.0.0.0"
-    assert read_options([], "").allowed_hosts == "me-decoding.hf.space"
-
-
-def test_help_lists_every_option(capsys):
-    with pytest.raises(SystemExit):
-        read_options(["--help"], "")
-    told = capsys.readouterr().out
-    for option in (
-        "--model",
-        "--quantization",
-        "--max-new-tokens",
-        "--max-queue",
-        "DECODING_LIVE_",
-    ):
-        assert option in told
-
-
-def test_a_limit_below_one_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        read_options(["--max-new-tokens", "0"], "")
-    assert "must be 1 or more, got 0" in capsys.readouterr().err
+# The process
 
 
 def test_importing_the_page_loads_no_torch():

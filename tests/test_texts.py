@@ -1,11 +1,20 @@
 """The page's words: the same keys and placeholders in every language, and nothing missing."""
 
 import re
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
+from decoding.views.components import Worded
+from decoding.views.model_choice import Offer, read_model_choice
+from decoding.views.model_controls import build_model_controls
+from decoding.views.run_log import LastLogs, RunTokens
 from decoding.views.settings import PAGE_SETTINGS, SETTINGS, Limits, RequestError, read_request
 from decoding.views.texts import ASSETS, DEFAULT_LANGUAGE, LANGUAGES, examples, texts
+from decoding.views.work import MAX_POSITIONS, check_model, tokens_of
+from decoding.views.work_controls import build_memory_section
+from decoding.views.work_kinds import CachingWork
 
 
 def leaves(node, path=""):
@@ -50,6 +59,37 @@ def test_messages_that_the_server_names_exist():
         with pytest.raises(RequestError) as caught:
             read_request(prompt, limits=Limits(prompt_chars=10))
         assert placeholders(messages[caught.value.message_key]) == set(caught.value.message_values)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_control_with_keys_has_its_words(language):
+    worded = Worded()
+    with gr.Blocks():
+        build_model_controls(Offer(), worded)
+        build_memory_section(worded)
+    assert len(worded.keys) == len(worded.controls) > 10
+    for keys in worded.keys:
+        assert keys
+        assert set(keys.values()) <= texts()[language]["page"].keys()
+
+
+def test_what_jobs_and_choices_refuse_is_said_in_every_language():
+    messages = texts()[DEFAULT_LANGUAGE]["messages"]
+    long = RunTokens([1] * MAX_POSITIONS, [(1, "a")], "m", "float32")
+    refusals = [
+        lambda: CachingWork(long, "none"),
+        lambda: tokens_of(LastLogs(), ""),
+        lambda: check_model(SimpleNamespace(name="n"), long),
+        lambda: read_model_choice("x", "", "none", "auto", Offer()),
+        lambda: read_model_choice("default", "\0", "none", "auto", Offer()),
+    ]
+    for refuse in refusals:
+        with pytest.raises(RequestError) as caught:
+            refuse()
+        assert placeholders(messages[caught.value.message_key]) == set(caught.value.message_values)
+    note = CachingWork(RunTokens([1], [(1, "a")] * 300, "m", "float32"), "none").note
+    assert placeholders(messages[note["key"]]) == set(note["args"])
+    assert "model_kept" in messages
 
 
 def test_examples_can_be_run_as_they_stand():

@@ -121,6 +121,7 @@ class Switches:
     def __init__(self, model: Model, line: Line) -> None:
         self.model = model
         self.line = line
+        self._newest: dict[str, Stream[ModelStatus]] = {}
 
     def frames(self, visitor: str, read: Callable[[], ModelChoice]) -> Iterator[str]:
         """What the page shows from the click until the model is there, or is refused."""
@@ -136,16 +137,24 @@ class Switches:
     def _frames(self, visitor: str, choice: ModelChoice) -> Iterator[str]:
         self.stop(visitor)
         stream = self.line.open(("switch", visitor), lambda: self.model.switch(choice))
+        self._newest[visitor] = stream
         is_loaded = False
         try:
             for statuses in paced(stream):
                 is_loaded |= any(status.state == "ready" for status in statuses)
+                if self._newest.get(visitor) is not stream:
+                    break
                 if not stream.done:
                     yield self._waiting_frame(stream)
-            stopped = say("model_kept")
-            yield self._frame("ready") if is_loaded else self._frame("stopped", stopped)
+            # One that a newer choice replaced says no more: it would come after that one.
+            if self._newest.get(visitor) is not stream:
+                return
+            kept = say("model_kept")
+            yield self._frame("ready") if is_loaded else self._frame("stopped", kept)
         finally:
             self.line.close(stream)
+            if self._newest.get(visitor) is stream:
+                del self._newest[visitor]
 
     def _waiting_frame(self, stream: Stream[ModelStatus]) -> str:
         status = self.model.status

@@ -27,15 +27,14 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
     parser = argparse.ArgumentParser(description=description, epilog=EPILOG)
     space_host = os.environ.get("SPACE_HOST", "")
 
-    def add(name: str, kind: Callable[[str], Any], default: Any, text: str, **more: Any) -> None:
+    def add(name: str, kind: Callable[[str], Any], default: Any, text: str) -> None:
         value = os.environ.get(_variable(name)) or default
-        parser.add_argument(f"--{name}", type=kind, default=value, help=text, **more)
+        parser.add_argument(f"--{name}", type=kind, default=value, help=text)
 
     add("model", str, None, "Hub id, folder or .gguf file (default: SmolLM2-135M-Instruct)")
-    quantizations = [name for name in QUANTIZATIONS if name != UNQUANTIZED]
-    add("quantization", str, None, "weights in 8 or 4 bits", choices=quantizations)
+    add("quantization", _quantization, None, "weights in 8 or 4 bits: 8bit or 4bit")
     add("device", str, "auto", "cuda, mps or cpu (default: %(default)s)")
-    add("dtype", str, "auto", "the number format (default: %(default)s)", choices=DTYPES)
+    add("dtype", _dtype, "auto", f"{', '.join(DTYPES[1:])} (default: %(default)s)")
     _add_any_model(parser, not space_host)
     add("memory-budget", _bytes, None, "bytes that models may hold, such as 8GB (default: one)")
     add("host", str, ALL_INTERFACES if space_host else "127.0.0.1", "address to listen on")
@@ -68,6 +67,21 @@ def _add_any_model(parser: argparse.ArgumentParser, default: bool) -> None:
         default=_SWITCH.get(text, default),
         help="whether visitors may type in a Hub id, folder or .gguf file (not on a Space)",
     )
+
+
+# argparse looks at `choices` on the command line only, and at `type` in defaults too.
+def _quantization(text: str) -> str:
+    return _one_of([name for name in QUANTIZATIONS if name != UNQUANTIZED], text)
+
+
+def _dtype(text: str) -> str:
+    return _one_of(DTYPES, text)
+
+
+def _one_of(names: Sequence[str], text: str) -> str:
+    if text not in names:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}")
+    return text
 
 
 def _positive(text: str) -> int:

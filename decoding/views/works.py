@@ -57,12 +57,14 @@ class Works:
                     row = work.take(event)
                     if row is not None:
                         log.add(row)
-                # A job that a newer one replaced says no more: it would come after that one.
                 if self._newest.get(visitor) is not log:
-                    return
+                    break
                 if not stream.done:
                     self._describe(log, work, stream)
                     yield log.next_frame()
+            # A job that a newer one replaced says no more: it would come after that one.
+            if self._newest.get(visitor) is not log:
+                return
             log.state = "finished" if work.is_complete else "stopped"
             log.message, log.progress, log.summary = work.note, None, work.summary
             yield log.next_frame()
