@@ -7,6 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from decoding.cache_kinds import cache_settings
+    from decoding.compare import compare_caches
+    from decoding.comparison import (
+        ComparedStep,
+        PrecisionStart,
+        PrecisionSummary,
+        PrecisionToken,
+        Roofline,
+        RooflinePoint,
+    )
     from decoding.decoder import decode
     from decoding.errors import (
         ContextLengthError,
@@ -20,10 +30,22 @@ if TYPE_CHECKING:
     )
     from decoding.forecast import MemoryForecast, forecast_memory
     from decoding.models import LanguageModel, load_model
+    from decoding.precision import compare_precisions
     from decoding.prompts import prompt_token_ids
+    from decoding.roofline import measure_roofline, roofline_points
     from decoding.step import Candidate, DecodingStep, KVCacheSize
 
 _ROOMS = {
+    "cache_kinds": ("cache_settings",),
+    "compare": ("compare_caches",),
+    "comparison": (
+        "ComparedStep",
+        "PrecisionStart",
+        "PrecisionSummary",
+        "PrecisionToken",
+        "Roofline",
+        "RooflinePoint",
+    ),
     "decoder": ("decode",),
     "errors": (
         "ContextLengthError",
@@ -37,13 +59,16 @@ _ROOMS = {
     ),
     "forecast": ("MemoryForecast", "forecast_memory"),
     "models": ("LanguageModel", "load_model"),
+    "precision": ("compare_precisions",),
     "prompts": ("prompt_token_ids",),
+    "roofline": ("measure_roofline", "roofline_points"),
     "step": ("Candidate", "DecodingStep", "KVCacheSize"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Candidate",
+    "ComparedStep",
     "ContextLengthError",
     "DecodingError",
     "DecodingStep",
@@ -55,11 +80,21 @@ __all__ = [
     "MemoryForecast",
     "ModelLoadError",
     "ModelTooLargeError",
+    "PrecisionStart",
+    "PrecisionSummary",
+    "PrecisionToken",
     "PromptError",
+    "Roofline",
+    "RooflinePoint",
+    "cache_settings",
+    "compare_caches",
+    "compare_precisions",
     "decode",
     "forecast_memory",
     "load_model",
+    "measure_roofline",
     "prompt_token_ids",
+    "roofline_points",
 ]
 
 
