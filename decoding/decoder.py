@@ -13,7 +13,7 @@ from transformers import GenerationConfig, InfNanRemoveLogitsProcessor
 from decoding.detokenizer import Detokenizer, token_piece, token_text
 from decoding.distribution import Measurement, measure
 from decoding.errors import GenerationConfigError, LogitsError
-from decoding.inference import OnPrefill, cache_size, free_cache, infer, input_tokens
+from decoding.inference import OnPrefill, cache_size, free_cache, infer
 from decoding.memory import memory_in_use
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation
@@ -80,8 +80,7 @@ def _run(
     try:
         while finish_reason is None:
             started = time.perf_counter()
-            fed = input_tokens(generation, ids, index)
-            logits = infer(lm.model, generation, ids, index, on_prefill)
+            logits, fed = infer(lm.model, generation, ids, index, on_prefill)
             measured, ids = _choose(generation, ids, logits, rng, top_candidates)
             seconds = time.perf_counter() - started
             if not measured.valid:

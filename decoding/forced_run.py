@@ -12,7 +12,7 @@ from torch import Tensor
 from decoding.cache_kinds import cache_settings
 from decoding.comparison import Side
 from decoding.errors import GenerationConfigError
-from decoding.inference import OnPrefill, cache_size, free_cache, infer, input_tokens
+from decoding.inference import OnPrefill, cache_size, free_cache, infer
 from decoding.prompts import prompt_token_ids
 from decoding.sampling import prepare_generation
 
@@ -49,10 +49,9 @@ class ForcedRun:
         """The logits that forced token `index` would be chosen from, (1, vocab_size) float32."""
         positions = self.prompt_tokens + index
         ids = self.ids[:, :positions]
-        fed = input_tokens(self.generation, ids, index)
         wait_for(ids.device)
         started = time.perf_counter()
-        logits = infer(self.model, self.generation, ids, index, self.on_prefill)
+        logits, fed = infer(self.model, self.generation, ids, index, self.on_prefill)
         wait_for(ids.device)
         seconds = time.perf_counter() - started
         size = cache_size(self.generation, positions)

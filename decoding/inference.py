@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +19,12 @@ OnPrefill = Callable[[int, int], None]
 # Tokens a prefill feeds between two looks at whether it should go on.
 CPU_PREFILL_CHUNK = 128
 ACCELERATOR_PREFILL_CHUNK = 2048
+LOOKING_AHEAD = ("cpmant", "moshi")
 
 
 def infer(
     model: Any, generation: Generation, ids: Tensor, index: int, on_prefill: OnPrefill | None = None
-) -> Tensor:
+) -> tuple[Tensor, int]:
     """The logits after `ids`; what is not in the cache yet is fed.
 
     Args:
@@ -33,26 +35,26 @@ def infer(
         on_prefill: called with (tokens fed, prompt tokens) after each chunk of the prompt.
 
     Returns:
-        (1, vocab_size) float32 on the device of `ids`.
+        (1, vocab_size) float32 on the device of `ids`; and the tokens that were fed: without
+        a cache, all of them.
     """
     if index == 0:
-        outputs = _prefill(model, generation, on_prefill)
+        outputs, fed = _prefill(model, generation, on_prefill), ids.shape[1]
     else:
-        outputs = _feed(model, generation, ids)
+        outputs, fed = _feed(model, generation, ids)
     # A copy: a view of the last row would keep the whole prompt's logits alive.
     logits: Tensor = outputs.logits[:, -1].to(ids.device, torch.float32, copy=True)
-    return logits
-
-
-def input_tokens(generation: Generation, ids: Tensor, index: int) -> int:
-    """Tokens that inference `index` feeds: without a cache, all of them."""
-    return ids.shape[1] if index == 0 or not generation.config.use_cache else 1
+    return logits, fed
 
 
 def cache_size(generation: Generation, fed_tokens: int) -> KVCacheSize | None:
-    """`None` without a cache: what a model may keep of one uncached pass is no cache."""
+    """`None` without a cache: what a model may keep of one uncached pass is no cache.
+
+    Nor is the empty one that a model without any, such as the first GPT, is handed.
+    """
     cache = cache_of(generation.model_kwargs) if generation.config.use_cache else None
-    return None if cache is None else kv_cache_size(cache, fed_tokens)
+    size = None if cache is None else kv_cache_size(cache, fed_tokens)
+    return size if size is not None and size.bytes else None
 
 
 def free_cache(generation: Generation) -> None:
@@ -60,7 +62,7 @@ def free_cache(generation: Generation) -> None:
     generation.model_kwargs.clear()
 
 
-def _feed(model: Any, generation: Generation, ids: Tensor) -> Any:
+def _feed(model: Any, generation: Generation, ids: Tensor) -> tuple[Any, int]:
     """One forward pass over the last token of `ids` (over all of them without a cache)."""
     fed = 1 if generation.config.use_cache else None
     inputs = model.prepare_inputs_for_generation(
@@ -68,7 +70,7 @@ def _feed(model: Any, generation: Generation, ids: Tensor) -> Any:
     )
     outputs = model(**inputs, return_dict=True)
     _remember(model, generation, outputs)
-    return outputs
+    return outputs, inputs["input_ids"].shape[1]  # some models take more than was asked for
 
 
 def _remember(model: Any, generation: Generation, outputs: Any) -> None:
@@ -109,9 +111,27 @@ def _prefill_chunk(model: Any, generation: Generation) -> int:
     cache = cache_of(generation.model_kwargs)
     if not isinstance(cache, Cache) or model._is_stateful or cache.is_compileable:
         return whole
+    if not _reads_forward(model):
+        return whole
     if generation.config.prefill_chunk_size is not None:
         return int(generation.config.prefill_chunk_size)
     if isinstance(cache, QuantizedCache):
         return whole  # its scales and what it leaves exact follow from the first pass
     on_cpu = generation.input_ids.device.type == "cpu"
     return CPU_PREFILL_CHUNK if on_cpu else ACCELERATOR_PREFILL_CHUNK
+
+
+def _reads_forward(model: Any) -> bool:
+    """Whether what a position sees is the same in a part of the prompt as in all of it.
+
+    Not in BERT's kind, as long as it is no decoder, and in prefix models: they look ahead; nor
+    where positions choose which others to attend to.
+    """
+    config = model.config.get_text_config()
+    is_encoder = hasattr(config, "type_vocab_size") and not getattr(config, "is_decoder", True)
+    return (
+        not is_encoder
+        and getattr(config, "index_topk", None) is None
+        and config.model_type not in LOOKING_AHEAD
+        and "past_key_values" in inspect.signature(model.forward).parameters
+    )
