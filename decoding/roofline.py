@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from decoding.blueprint import Blueprint
+from decoding.blueprint import blueprint
 from decoding.comparison import Roofline, RooflinePoint, Side
 from decoding.errors import DecodingError
 from decoding.forced_run import ForcedRun, wait_for
@@ -77,7 +77,7 @@ def roofline_points(
     rounds = [_round(lm, prompt_ids, on_prefill) for _ in range(ROUNDS)]
     prefill = min((sides[0] for sides in rounds), key=lambda side: side.seconds)
     decode = min((side for sides in rounds for side in sides[1:]), key=lambda side: side.seconds)
-    counted = Blueprint(lm.model.config, type(lm.model))
+    counted = blueprint(lm.model.config, type(lm.model))
     return (
         RooflinePoint(
             phase="prefill",

@@ -106,7 +106,8 @@ def prepare_generation(
     criteria, settings = _take_stop_strings(lm, generation_config, settings)
     if _setting(lm, generation_config, settings, "use_cache") is not use_cache:
         settings["use_cache"] = use_cache
-    _check_cache(lm, _setting(lm, generation_config, settings, "cache_implementation"))
+    kind = settings.get("cache_implementation")
+    _check_cache(lm, kind or getattr(generation_config, "cache_implementation", None), use_cache)
     input_ids = torch.tensor([token_ids], device=lm.device)
     if "attention_mask" in inspect.signature(lm.model.forward).parameters:
         settings["attention_mask"] = torch.ones_like(input_ids)
@@ -192,10 +193,17 @@ def _take_stop_strings(
     return StoppingCriteriaList([criterion]), {**settings, "stop_strings": None}
 
 
-def _check_cache(lm: LanguageModel, kind: str | None) -> None:
+def _check_cache(lm: LanguageModel, kind: str | None, use_cache: bool) -> None:
     """Refuses the kinds of cache that transformers would ignore, or break off without a word."""
+    # transformers makes each static cache as long as the longest before, for compiled graphs;
+    # there are none here, and the cache is to be as long as this run needs it.
+    lm.model._previous_max_cache_length = -1
     if kind is None or kind == "dynamic":
         return
+    if not use_cache:
+        raise GenerationConfigError(
+            f"cache_implementation={kind!r} needs the cache: set use_cache=True."
+        )
     if not lm.model._supports_default_dynamic_cache():
         raise GenerationConfigError(
             f"{type(lm.model).__name__} makes a cache of its own: cache_implementation={kind!r} "
@@ -206,9 +214,6 @@ def _check_cache(lm: LanguageModel, kind: str | None) -> None:
             f"cache_implementation={kind!r} moves a cache between an accelerator and this "
             "machine's memory, and the model is in that memory already: choose another kind."
         )
-    # transformers makes each static cache as long as the longest before, for compiled graphs;
-    # there are none here, and the cache is to be as long as this run needs it.
-    lm.model._previous_max_cache_length = -1
 
 
 def _check_supported(config: GenerationConfig) -> None:

@@ -111,3 +111,8 @@ def test_few_bits_only_where_every_position_is_kept(
 def test_a_cache_that_would_be_ignored_is_refused(tiny_lms: Any) -> None:
     with pytest.raises(GenerationConfigError, match="would change nothing"):
         decode(tiny_lms("minimax"), LONG, cache_implementation="static")
+
+
+def test_a_kind_of_cache_needs_the_cache(tiny_lm: LanguageModel) -> None:
+    with pytest.raises(GenerationConfigError, match="use_cache=True"):
+        decode(tiny_lm, LONG, use_cache=False, cache_implementation="static")
