@@ -31,7 +31,7 @@ def report_lines(
     lines = [f"{forecast.name} ({plan.architecture})", ""]
     lines += [f"{label:<32}{value}" for label, value in _facts(plan, forecast)]
     lines += ["", "Bytes of the cache, by positions and batch (* does not fit here):"]
-    lines.append(_row("positions", [f"batch {batch}" for batch in batches]))
+    lines.append(_row("positions", [f"batch {batch} " for batch in batches]))
     for length in lengths or default_lengths(forecast):
         cells = [_cell(forecast, length, batch) for batch in batches]
         lines.append(_row(f"{length:,}", cells))

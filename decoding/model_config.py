@@ -21,6 +21,7 @@ MOST_PARTS = 2048
 COUNTS_PARTS = re.compile(
     r"(^|_)(n|num|number)_(\w+_)?(layers?|experts|blocks|inputs|states)$|^attention_types$"
 )
+LISTS_PARTS = re.compile(r"layer|block|type|pattern")
 
 
 def read_config(
@@ -103,7 +104,8 @@ def _numbers(content: dict[str, Any]) -> Iterator[tuple[str, int]]:
         if isinstance(value, int):
             yield key, value
         elif isinstance(value, list):
-            yield f"num_{key}_layers", len(value)
+            if LISTS_PARTS.search(key):
+                yield f"num_{key}_layers", len(value)
             waiting += [(key, item) for item in value[:MOST_PARTS]]
         elif isinstance(value, dict):
             waiting += [(str(name), item) for name, item in value.items()]
