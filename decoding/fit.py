@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 
 from decoding.blueprint import blueprint
 from decoding.disk import in_words
-from decoding.errors import ModelTooLargeError
+from decoding.errors import ModelLoadError, ModelTooLargeError
 from decoding.memory import free_memory
 
 # Beside the weights: a short cache, an inference's intermediate results, torch's buffers.
@@ -81,9 +81,13 @@ def size_of(config: PreTrainedConfig, file_bytes: int) -> WeightBytes:
     Args:
         config: of the model.
         file_bytes: of its weight files: what published weights that are quantized already
-            take, in whatever form they are wanted.
+            take in whatever form they are wanted, and the best guess for a model that cannot
+            be made from its shapes alone.
     """
-    plan = blueprint(config)
+    try:
+        plan = blueprint(config)
+    except ModelLoadError:  # transformers may load it all the same
+        return lambda _dtype, _quantization: file_bytes
     if plan.packed_as is not None:
         return lambda _dtype, _quantization: file_bytes
     return plan.weight_bytes

@@ -88,5 +88,9 @@ def _memory_kind(device_type: str) -> Any:
 
 
 def _number(config: Any, name: str) -> int | None:
-    value = getattr(config, name, None)
+    """`None` where there is none, or one for each layer: transformers then refuses to name one."""
+    try:
+        value = getattr(config, name, None)
+    except RuntimeError:
+        return None
     return value if isinstance(value, int) else None

@@ -1,0 +1,75 @@
+"""Which part of a model lies where, spread and offloaded models included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import cpu_offload, disk_offload, dispatch_model
+from conftest import byte_tokenizer, tiny_model
+
+from decoding import LanguageModel, decode, load_model
+from decoding.devices import device_shares, input_device, weight_bytes
+from decoding.facts import DeviceShare
+from decoding.model_facts import model_facts
+
+
+def test_all_of_a_small_model_lies_on_its_device(tiny_lm: LanguageModel) -> None:
+    assert device_shares(tiny_lm.model) == (DeviceShare("cpu", (0, 1, 2), tiny_lm.weight_bytes),)
+
+
+def test_layers_on_the_disk_are_told_from_those_in_memory(tmp_path: Path) -> None:
+    model = tiny_model("llama", tie_word_embeddings=False)
+    whole = weight_bytes(model)
+    layers = {f"model.layers.{i}": "disk" if i else "cpu" for i in range(3)}
+    device_map = {"model.embed_tokens": "cpu", "model.norm": "cpu", "lm_head": "cpu"}
+    device_map |= {"model.rotary_emb": "cpu", **layers}
+    dispatch_model(model, device_map, main_device="cpu", offload_dir=tmp_path, force_hooks=True)
+    here, away = device_shares(model)
+    assert (here.device, here.layers) == ("cpu", (0,))
+    assert (away.device, away.layers) == ("disk", (1, 2))
+    one_layer = sum(p.nbytes for p in tiny_model("llama").model.layers[0].parameters())
+    assert away.weight_bytes == 2 * one_layer
+    assert here.weight_bytes + away.weight_bytes == whole
+
+
+@pytest.mark.parametrize("offload", ["cpu", "disk"])
+def test_an_offloaded_model_decodes_as_before(tmp_path: Path, offload: str) -> None:
+    expected = LanguageModel(tiny_model("llama"), byte_tokenizer())
+    model = tiny_model("llama")
+    if offload == "cpu":
+        cpu_offload(model, execution_device=torch.device("cpu"))
+    else:
+        disk_offload(model, tmp_path, execution_device=torch.device("cpu"))
+    assert input_device(model) == torch.device("cpu")
+    lm = LanguageModel(model, byte_tokenizer())
+    wanted = {"max_new_tokens": 5, "do_sample": False}
+    assert [s.token_id for s in decode(lm, "Hi", **wanted)] == [
+        s.token_id for s in decode(expected, "Hi", **wanted)
+    ]
+    assert lm.weight_bytes == expected.weight_bytes
+
+
+def test_a_model_s_facts_are_complete(tiny_lm: LanguageModel) -> None:
+    facts = model_facts(tiny_lm)
+    assert facts.architecture == "LlamaForCausalLM"
+    assert (facts.layers, facts.attention_heads, facts.hidden_size) == (3, 4, 32)
+    assert facts.parameters == sum(p.numel() for p in tiny_lm.model.parameters())
+    assert len(facts.cache_layers) == 3
+    assert facts.kv_note is None
+    assert facts.memory_kind == "process"
+    assert facts.free_bytes is not None
+    assert facts.total_bytes is not None
+    assert 0 < facts.free_bytes <= facts.total_bytes
+
+
+@pytest.mark.default_model
+def test_packed_weights_count_as_the_parameters_they_stand_for(default_lm: LanguageModel) -> None:
+    expected = model_facts(default_lm).parameters
+    assert expected == 134_515_008
+    facts = model_facts(load_model(device="cpu", quantization="4bit"))
+    assert facts.parameters == expected
+    assert [share.device for share in facts.placement] == ["cpu"]
+    assert facts.placement[0].weight_bytes == facts.weight_bytes
+    assert facts.placement[0].layers == tuple(range(30))
