@@ -68,7 +68,7 @@ def roofline_points(
             raises ends the measurement.
 
     Returns:
-        The prefill's point and that of an inference right after it.
+        The prefill's point and that of one of the inferences right after it.
 
     Raises:
         DecodingError: the prompt cannot be fed, or the model not be counted.
@@ -76,7 +76,8 @@ def roofline_points(
     prompt_tokens = len(prompt_ids)
     rounds = [_round(lm, prompt_ids, on_prefill) for _ in range(ROUNDS)]
     prefill = min((sides[0] for sides in rounds), key=lambda side: side.seconds)
-    decode = min((side for sides in rounds for side in sides[1:]), key=lambda side: side.seconds)
+    after = [(index, side) for sides in rounds for index, side in enumerate(sides[1:])]
+    index, decode = min(after, key=lambda entry: entry[1].seconds)
     counted = blueprint(lm.model.config, type(lm.model))
     return (
         RooflinePoint(
@@ -89,7 +90,7 @@ def roofline_points(
         RooflinePoint(
             phase="decode",
             tokens=decode.input_tokens,
-            flops=counted.flops(1, prompt_tokens),
+            flops=counted.flops(1, prompt_tokens + index),
             bytes=lm.weight_bytes + (decode.kv_bytes or 0),
             seconds=decode.seconds,
         ),
