@@ -165,7 +165,9 @@ class LiveModel:
 
         def load(quantization: str | None) -> LanguageModel:
             self.status = ModelStatus()
-            return self._shelf.load_apart(replace(before, quantization=quantization), progress)
+            lm = self._shelf.load_apart(replace(before, quantization=quantization), progress)
+            self.status = told  # nothing loads while it is used
+            return lm
 
         try:
             yield from make(load, is_stopped)

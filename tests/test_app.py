@@ -127,6 +127,21 @@ def test_the_same_seed_draws_the_same_text_raw_or_in_chat(client):
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_the_chosen_kind_of_cache_is_the_one_that_is_measured(client):
+    held = {}
+    for kind in ("dynamic", "static", "quantized"):
+        settings = {**GREEDY, "cache_implementation": kind}
+        job = client.submit("Hi", True, "", settings, api_name="/decode")
+        job.result(30)
+        held[kind] = [s["kv_cache"]["bytes"] for s in job.outputs()]
+    assert held["dynamic"][0] < held["dynamic"][-1]
+    assert len(set(held["static"])) == 1
+    assert held["quantized"][-1] < held["dynamic"][-1]
+    offloaded = {**GREEDY, "cache_implementation": "offloaded"}
+    with pytest.raises(AppError, match="offloaded"):
+        client.predict("Hi", True, "", offloaded, api_name="/decode")
+
+
 def test_only_the_endpoint_is_public(client):
     assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/decode"]
 
