@@ -72,7 +72,10 @@ def _compare(
                 other_logits, other_side = other.infer(index)
             difference, kl, same = _differences(logits, other_logits)
             if math.isnan(difference) or math.isnan(kl):
-                raise LogitsError(f"Inference {index + 1} returned no distribution (NaN).")
+                raise LogitsError(
+                    f"Inference {index + 1} returned no distribution (NaN): the model does not work in "
+                    "its number format; load it in float32."
+                )
             yield ComparedStep(
                 index=index,
                 positions=prompt_tokens + index,

@@ -126,7 +126,10 @@ class _Rows:
             logprob, kl, equal = _against(logprobs, self.reference[index], token_id)
             same = equal > 0
         if math.isnan(logprob) or (kl is not None and math.isnan(kl)):
-            raise LogitsError(f"Inference {index + 1} returned no distribution (NaN).")
+            raise LogitsError(
+                f"Inference {index + 1} returned no distribution (NaN): the model does not work in "
+                "its number format; load it in float32."
+            )
         self.tokens.append(
             PrecisionToken(start.precision, index, token_id, logprob, kl, same, seconds)
         )
