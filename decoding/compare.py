@@ -73,8 +73,8 @@ def _compare(
             difference, kl, same = _differences(logits, other_logits)
             if math.isnan(difference) or math.isnan(kl):
                 raise LogitsError(
-                    f"Inference {index + 1} returned no distribution (NaN): the model does not work in "
-                    "its number format; load it in float32."
+                    f"Inference {index + 1} returned no distribution (NaN): the model does not "
+                    "work in its number format; load it in float32."
                 )
             yield ComparedStep(
                 index=index,
