@@ -63,19 +63,24 @@ def check_parts(config: dict[str, Any], name: str) -> None:
 
 
 def _from_file(file: Path, name: str) -> PreTrainedConfig:
-    content = read_json(file, name)
-    check_config(content, name)
-    return _made(content, name)
+    check_config(read_json(file, name), name)
+    return _made(_content(file.parent, name), name)
 
 
 def _from_gguf(file: Path) -> PreTrainedConfig:
     check_gguf(file)
-    try:
-        content, _ = PreTrainedConfig.get_config_dict(file.parent, gguf_file=file.name)
-    except Exception as error:  # whatever a broken file makes the reader stumble over
-        raise _broken(file.name, error) from error
+    content = _content(file.parent, file.name, gguf_file=file.name)
     check_config(content, file.name)
     return _made(content, file.name)
+
+
+def _content(folder: Path, name: str, **gguf: str) -> dict[str, Any]:
+    """As transformers reads it, which has a way of its own to write infinity."""
+    try:
+        content, _ = PreTrainedConfig.get_config_dict(folder, local_files_only=True, **gguf)
+    except Exception as error:  # whatever a broken file makes the reader stumble over
+        raise _broken(name, error) from error
+    return dict(content)
 
 
 def _made(content: dict[str, Any], name: str) -> PreTrainedConfig:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FAMILIES, tiny_model
+from conftest import FAMILIES, byte_tokenizer, tiny_model
 from transformers import LlamaConfig
 
 from decoding import LanguageModel, ModelLoadError, load_model
@@ -67,6 +67,19 @@ def test_the_weights_have_the_real_ones_bytes(tiny_lms: GetLM, family: str) -> N
     plan = blueprint(lm.model.config)
     assert plan.weight_bytes(torch.float32) == lm.weight_bytes
     assert plan.parameters == sum(p.numel() for p in lm.model.parameters())
+
+
+@pytest.mark.parametrize("quantization", [None, "8bit", "4bit"])
+@pytest.mark.parametrize("family", ["gpt2", "mixtral", "deepseek_v3", "gemma3n_text"])
+def test_the_weights_of_a_model_that_is_loaded_so(
+    tmp_path: Path, family: str, quantization: str | None
+) -> None:
+    """Turned and tied matrices, stacked experts, and buffers that stay in float32."""
+    tiny_model(family).save_pretrained(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    plan = blueprint(read_config(tmp_path))
+    lm = load_model(tmp_path, device="cpu", dtype="bfloat16", quantization=quantization)
+    assert plan.weight_bytes(lm.dtype, quantization) == lm.weight_bytes
 
 
 @pytest.mark.default_model
@@ -188,6 +201,12 @@ def test_a_folder_without_a_config(tmp_path: Path) -> None:
 def test_a_config_is_read_from_a_folder_without_weights(tmp_path: Path) -> None:
     config = read_config(folder_with(tmp_path, LLAMA))
     assert (config.model_type, config.name_or_path) == ("llama", tmp_path.name)
+
+
+def test_a_config_that_transformers_saved_with_infinity_in_it(tmp_path: Path) -> None:
+    tiny_model("nemotron_h").config.save_pretrained(tmp_path)
+    assert "Infinity" in (tmp_path / "config.json").read_text()
+    assert read_config(tmp_path).time_step_limit[1] == float("inf")
 
 
 def test_a_broken_gguf_file(tmp_path: Path) -> None:
