@@ -14,7 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
-from families import FAMILIES, VOCAB_SIZE
+from families import FAMILIES, PECULIAR, VOCAB_SIZE
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -52,7 +52,8 @@ def tiny_model(family: str, **overrides: Any) -> Any:
     """A random model of a family, with weights so wide that its distributions are not flat."""
     torch.manual_seed(0)
     tokens = {"bos_token_id": 257, "eos_token_id": 256, "pad_token_id": 256}
-    config = AutoConfig.for_model(family, **{**FAMILIES[family], **tokens, **overrides})
+    settings = {**FAMILIES, **PECULIAR}[family]
+    config = AutoConfig.for_model(family, **{**settings, **tokens, **overrides})
     config.initializer_range = 0.3
     model = AutoModelForCausalLM.from_config(config).eval()
     model.generation_config.pad_token_id = 256

@@ -186,3 +186,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "chunk_size": 16,
     },
 }
+
+# Something that holds for all of the above does not hold for these; the README says what.
+PECULIAR: dict[str, dict[str, Any]] = {
+    "deepseek_v32": {**_LATENT, "index_head_dim": 8, "index_n_heads": 2, "index_topk": 8},
+    "openai-gpt": _GPT,
+}
