@@ -12,6 +12,7 @@ from decoding.blueprint import blueprint
 from decoding.disk import in_words
 from decoding.errors import ModelLoadError, ModelTooLargeError
 from decoding.memory import free_memory
+from decoding.placement import Placement
 
 # Beside the weights: a short cache, an inference's intermediate results, torch's buffers.
 ROOM_TO_COMPUTE_BYTES = 200_000_000
@@ -39,19 +40,14 @@ class Room:
     make: Callable[[int], None] = _nothing_to_free
 
 
-def check_fits(
-    name: str,
-    weight_bytes: WeightBytes,
-    wanted: tuple[torch.dtype, str | None],
-    device: torch.device,
-    room: Room,
-) -> int:
-    """The bytes that the weights will take on a device.
+def check_fits(name: str, weight_bytes: WeightBytes, placement: Placement, room: Room) -> int:
+    """The bytes that the weights will take where they are to lie.
 
     Raises:
         ModelTooLargeError: they do not fit; it names what would.
     """
-    free = free_memory(device) + room.reclaimable_bytes
+    wanted = (placement.dtype, placement.quantization)
+    free = _free(placement) + room.reclaimable_bytes
     limit = free - ROOM_TO_COMPUTE_BYTES
     if room.limit_bytes is not None:
         limit = min(limit, room.limit_bytes)
@@ -62,17 +58,35 @@ def check_fits(
     fitting = sorted((label for label in sizes if sizes[label] <= limit), key=lambda f: -sizes[f])
     whose = f"the operator allows {in_words(limit)}"
     if limit != room.limit_bytes:
-        whose = (
-            f"{in_words(free)} are free on {device}, {in_words(free - limit)} of them to compute in"
-        )
+        spare = in_words(ROOM_TO_COMPUTE_BYTES)
+        whose = f"{in_words(free)} are free on {placement.device}, {spare} of them to compute in"
     raise ModelTooLargeError(
         f"{name} does not fit into memory: in {_label(*wanted)} its weights take "
         f"{in_words(needed)}, and {whose}; {_advice(fitting, sizes)}",
         needed,
         max(limit, 0),
-        str(device),
+        str(placement.device),
         tuple(fitting),
     )
+
+
+def _free(placement: Placement) -> int:
+    """Where a model may be spread, what does not fit onto the accelerators goes to the CPU."""
+    if placement.device_map != "auto":
+        return free_memory(placement.device)
+    accelerators = [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
+    return sum(free_memory(device) for device in (*accelerators, torch.device("cpu")))
+
+
+def size_of_gguf(config: PreTrainedConfig) -> WeightBytes:
+    """What a GGUF file takes: it is unpacked to float32 first, whatever it becomes then."""
+    sizes = size_of(config, 0)
+
+    def size(dtype: torch.dtype, _quantization: str | None) -> int:
+        made = 0 if dtype == torch.float32 else sizes(dtype, None)
+        return sizes(torch.float32, None) + made
+
+    return size
 
 
 def size_of(config: PreTrainedConfig, file_bytes: int) -> WeightBytes:

@@ -16,7 +16,7 @@ from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.devices import input_device, weight_bytes
 from decoding.errors import ModelLoadError
 from decoding.facts import CacheLayer, KVFormula
-from decoding.fit import Room, check_fits, size_of
+from decoding.fit import Room, check_fits, size_of, size_of_gguf
 from decoding.hub import hub_folder
 from decoding.model_config import read_config
 from decoding.placement import Placement, place
@@ -161,10 +161,10 @@ def _source(
 
 
 def _check_fits(name: str, path: Path, file_bytes: int, placement: Placement, room: Room) -> int:
-    sizes = size_of(read_config(path), file_bytes)
-    return check_fits(
-        name, sizes, (placement.dtype, placement.quantization), placement.device, room
-    )
+    config = read_config(path)
+    is_gguf = path.suffix.lower() == ".gguf"
+    sizes = size_of_gguf(config) if is_gguf else size_of(config, file_bytes)
+    return check_fits(name, sizes, placement, room)
 
 
 def _complete_generation_config(model: Any, tokenizer: Any) -> None:

@@ -135,7 +135,8 @@ def _reported(progress: Progress, source: Source) -> Iterator[None]:
     """While open, the bars that transformers makes on this thread report bytes instead."""
     files = source.weight_files()
     total = sum(file.stat().st_size for file in files)
-    progress("load", 0, total)
+    # transformers tells nobody how far the unpacking of a GGUF file is.
+    progress(*(("prepare", 0, 0) if source.gguf else ("load", 0, total)))
     sizes = {} if source.gguf else _tensor_bytes(files)
     thread = threading.get_ident()
 

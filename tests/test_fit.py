@@ -19,6 +19,7 @@ from decoding import reading as reading_room
 from decoding.disk import check_disk, in_words, is_disk_full
 from decoding.fit import ROOM_TO_COMPUTE_BYTES, Room, check_fits, size_of
 from decoding.model_config import read_config
+from decoding.placement import Placement
 
 CPU = torch.device("cpu")
 BYTES = {
@@ -47,11 +48,15 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Any:
     return set_free
 
 
+def on_cpu(dtype: torch.dtype, quantization: str | None = None) -> Placement:
+    return Placement(CPU, dtype, {"": CPU}, quantization)
+
+
 def refusal(
     dtype: torch.dtype, quantization: str | None = None, room: Room | None = None
 ) -> ModelTooLargeError:
     with pytest.raises(ModelTooLargeError) as caught:
-        check_fits("some/one", size, (dtype, quantization), CPU, room or Room())
+        check_fits("some/one", size, on_cpu(dtype, quantization), room or Room())
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
     return caught.value
@@ -59,7 +64,7 @@ def refusal(
 
 def test_what_fits_is_told_in_bytes(free: Any) -> None:
     free(40_000_000_000)
-    assert check_fits("some/one", size, (torch.float32, None), CPU, Room()) == 40_000_000_000
+    assert check_fits("some/one", size, on_cpu(torch.float32), Room()) == 40_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -88,12 +93,25 @@ def test_what_is_packed_already_is_offered_only_what_is_smaller(free: Any) -> No
 
 def test_what_would_make_way_counts_as_free_and_a_budget_binds(free: Any) -> None:
     free(10**9)
-    wanted = (torch.float32, "4bit")
-    assert check_fits("some/one", size, wanted, CPU, Room(reclaimable_bytes=6 * 10**9)) == 7 * 10**9
+    wanted = on_cpu(torch.float32, "4bit")
+    assert check_fits("some/one", size, wanted, Room(None, 6 * 10**9)) == 7 * 10**9
     free(100 * 10**9)
     error = refusal(torch.float32, room=Room(limit_bytes=15 * 10**9))
     assert "the operator allows 15 GB" in str(error)
     assert error.fitting == ("8bit", "4bit")
+
+
+def test_a_model_that_may_be_spread_has_all_accelerators_and_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    sizes = {"cuda:0": 10, "cuda:1": 12, "cpu": 20}
+    monkeypatch.setattr(room_of_fit, "free_memory", lambda d: sizes[str(d)] * 10**9)
+    spread = Placement(torch.device("cuda"), torch.float32, "auto", None)
+    assert check_fits("some/one", size, spread, Room()) == 40 * 10**9
+    sizes["cpu"] = 10
+    with pytest.raises(ModelTooLargeError):
+        check_fits("some/one", size, spread, Room())
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from decoding import hub as hub_room
 from decoding import models as models_room
 from decoding import placement as placement_room
 from decoding import progress as progress_room
+from decoding.fit import Room
 
 Lms = Callable[[str], LanguageModel]
 
@@ -424,7 +425,12 @@ def gguf_name(name: str) -> str:
 
 
 def test_a_gguf_file_loads(gguf: Path) -> None:
-    lm = load_model(str(gguf))
+    calls: list[tuple[str, int, int]] = []
+    lm = load_model(str(gguf), progress=lambda *call: calls.append(call))
+    size = gguf.stat().st_size
+    assert calls[0] == ("prepare", 0, 0)
+    assert calls[-1] == ("load", size, size)
+    assert len({done for _, done, _ in calls}) > 20
     assert lm.name == "tiny.gguf"
     assert lm.vocab_size == VOCAB_SIZE
     assert lm.eos_token_ids == (256,)
@@ -444,6 +450,7 @@ def test_gguf_files_that_cannot_be_used(gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.gguf").mkdir()
     assert "cannot be read" in sentence_of(tmp_path / "folder.gguf")
     assert "quantized already" in sentence_of(gguf, quantization="4bit")
+    assert "smaller model" in sentence_of(gguf, room=Room(limit_bytes=1_000))
 
 
 # --- the Hub ------------------------------------------------------------------------------
