@@ -305,3 +305,11 @@ def test_the_roofline_is_one_record(works, monkeypatch):
             {"phase": "prefill", "tokens": 128, "flops": 1e9, "bytes": 1e6, "seconds": 0.25}
         ],
     }
+
+
+def test_a_divergence_without_bound_is_no_number_on_the_wire():
+    work, side = CachingWork(run_of(), "quantized"), Side(1, 0.01, 9)
+    endless = float("inf")
+    row = work.take(ComparedStep(0, 4, 7, side, side, endless, endless, False))
+    assert row[8:10] == [None, None]
+    assert work.summary["mean_kl_nats"] is work.summary["largest_logit_difference"] is None
