@@ -1,13 +1,21 @@
 // The page's frame: header, theme, language, keys, and the places where the views are mounted.
 
 import { cache, confidence, latency } from "./along.js";
+import { caching } from "./caching.js";
 import { distribution } from "./distribution.js";
+import { forecast } from "./forecast.js";
+import { layers } from "./layers.js";
 import { make, write } from "./make.js";
+import { modelFacts } from "./model.js";
 import { forgetColours } from "./plot.js";
+import { precision } from "./precision.js";
 import { recall, remember } from "./remember.js";
+import { roofline } from "./roofline.js";
+import { whileSeen } from "./seen.js";
 import { ALL_KINDS, at, connect, pin, receive, store, touch, watch } from "./store.js";
 import { status } from "./status.js";
 import { textPanel } from "./stream.js";
+import { receiveWork } from "./work.js";
 import { chooseLanguage, currentLanguage, languages, say } from "./words.js";
 
 const NAMES = { en: "English", "zh-TW": "繁體中文" };
@@ -35,7 +43,7 @@ export function setTheme(name) {
 function applyLanguage() {
   document.documentElement.lang = currentLanguage();
   dispatchEvent(new CustomEvent("decodingLive:language", { detail: currentLanguage() }));
-  touch("look", "state", "cursor", "steps", "head");
+  touch("look", "state", "cursor", "steps", "head", "work");
 }
 
 export function setLanguage(tag) {
@@ -71,7 +79,7 @@ function summary(root) {
   const [name, where, how] = [make("b"), make("span"), make("span")];
   root.replaceChildren(name, where, how);
   return () => {
-    const { model } = store;
+    const model = store.loaded ?? store.model;
     const config = store.settings ?? store.config;
     write(name, model?.name ?? "");
     const precision = model?.quantization ?? model?.dtype;
@@ -97,16 +105,29 @@ const VIEWS = {
   confidence,
   "kv-cache": cache,
   latency,
+  model: modelFacts,
 };
 
+// Below the first screen: drawn only while they are in sight.
+const BELOW = { layers, forecast, caching, precision, roofline };
+
+function take(text) {
+  if (!text) return;
+  const frame = JSON.parse(text);
+  if ("work" in frame) receiveWork(frame);
+  else receive(frame);
+}
+
 function mount(name, element, feed) {
-  if (name === "frame") return receive(element);
+  if (name === "frame") return take(element);
   if (name === "feed") return connect((run, start) => feed.server.steps_from([run, start]));
   if (name === "settings") {
     store.settings = element;
     return touch("head");
   }
-  if (name in VIEWS) watch(name, VIEWS[name](element.querySelector(".view") ?? element));
+  const root = element.querySelector(".view") ?? element;
+  if (name in VIEWS) watch(name, VIEWS[name](root));
+  if (name in BELOW) watch(name, whileSeen(root, BELOW[name](root)));
 }
 
 const KEYS = {
@@ -133,7 +154,7 @@ function flush() {
   for (const call of queue.splice(0)) mount(...call);
 }
 
-window.decodingLive = { receive, mount, flush, setLanguage, setTheme, store };
+window.decodingLive = { receive: take, mount, flush, setLanguage, setTheme, store };
 applyTheme();
 applyLanguage();
 flush();

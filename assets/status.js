@@ -23,7 +23,7 @@ function values(step) {
 
 /** The state of the run in words; null where the numbers say it all. */
 function note() {
-  const message = store.message ?? store.refusal;
+  const message = store.switching?.message ?? store.message ?? store.refusal;
   if (message) {
     const { key, args = {} } = message;
     return say(`messages.${key}`, args);
@@ -70,12 +70,15 @@ export function status(root) {
       write(extra, shown[name]?.[1] ?? "");
     }
     write(text, note() ?? say("views.status.writing"));
-    const [done, total] = store.progress ?? [0, 0];
-    const isMeasured = total > 0 && ["loading", "prefill"].includes(store.state);
+    const { state, progress } = store.switching ?? store;
+    const [done, total] = progress ?? [0, 0];
+    const isMeasured = total > 0 && ["loading", "prefill"].includes(state);
     bar.hidden = !isMeasured;
     if (isMeasured) bar.value = done / total;
     bar.setAttribute("aria-label", isMeasured ? `${count(done)} / ${count(total)}` : "");
-    root.dataset.state = store.state || "ready";
+    root.dataset.state = store.refusal ? "error" : store.state || "ready";
+    document.body.dataset.modelState = store.switching ? "loading" : "ready";
+    document.body.dataset.workState = store.isWorking ? "running" : "ready";
     document.body.dataset.runState = isRunning() ? "running" : store.state || "ready";
   };
 }

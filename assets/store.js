@@ -7,6 +7,9 @@ export const store = {
   refusal: null,
   progress: null,
   model: null,
+  loaded: null,
+  switching: null,
+  isWorking: false,
   config: {},
   settings: null,
   prompt: [],
@@ -16,7 +19,7 @@ export const store = {
   pinned: null,
 };
 
-export const ALL_KINDS = ["run", "head", "steps", "state", "cursor", "look"];
+export const ALL_KINDS = ["run", "head", "steps", "state", "cursor", "look", "work"];
 
 const views = new Map();
 const past = [];
@@ -57,6 +60,9 @@ export function connect(stepsFrom) {
   askServer = stepsFrom;
 }
 
+/** What a run or a job has from `start` on, asked of the server; a promise of a frame's text. */
+export const askFor = (id, start) => (askServer ? askServer(id, start) : Promise.resolve(""));
+
 export const isRunning = () =>
   ["queued", "loading", "prefill", "decoding"].includes(store.state);
 
@@ -81,15 +87,16 @@ export function pin(index) {
   touch("cursor");
 }
 
-/** Takes one frame of the feed; old, repeated and early ones do no harm. */
-export function receive(text) {
-  if (!text) return;
-  const frame = JSON.parse(text);
+/** Takes one frame of a run; old, repeated and early ones do no harm. */
+export function receive(frame) {
   if (past.includes(frame.run)) return;
   if (frame.model) {
-    store.model = frame.model;
+    store.loaded = frame.model;
+    // A run that is shown keeps the model that made it.
+    if (store.run === "") store.model = frame.model;
     touch("head");
   }
+  if (frame.switch) return switchModel(frame);
   if (frame.run === "") return waitFor(frame);
   if (frame.run !== store.run) begin(frame.run);
   take(frame);
@@ -106,6 +113,13 @@ function waitFor(frame) {
   setState(frame);
 }
 
+// Another model on its way; what is shown stays.
+function switchModel({ state, message = null, progress = null }) {
+  store.switching = ["queued", "loading"].includes(state) ? { state, message, progress } : null;
+  store.refusal = state === "error" ? message : null;
+  touch("state");
+}
+
 function begin(run) {
   if (store.run) past.push(store.run);
   if (past.length > 50) past.shift();
@@ -115,7 +129,7 @@ function begin(run) {
 
 function take(frame) {
   if (frame.head && store.prompt.length === 0) {
-    Object.assign(store, frame.head);
+    Object.assign(store, frame.head, { loaded: frame.head.model });
     touch("head");
   }
   const known = store.steps.length;

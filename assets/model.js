@@ -1,0 +1,57 @@
+// What is loaded: the facts of the model, and which of its layers lie on which device.
+
+import { make } from "./make.js";
+import { store } from "./store.js";
+import { bytes, count, say } from "./words.js";
+
+/** [0, 1, 2, 5] as "1–3, 6": layers are counted from 1. */
+function ranges(layers) {
+  const found = [];
+  for (const layer of layers) {
+    const last = found.at(-1);
+    if (last && last[1] === layer) last[1] = layer + 1;
+    else found.push([layer + 1, layer + 1]);
+  }
+  return found.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ");
+}
+
+function facts(model) {
+  const known = (value, text = count) => (value == null ? "–" : text(value));
+  return [
+    ["name", model.name],
+    ["architecture", model.architecture || "–"],
+    ["parameters", known(model.parameters)],
+    ["layers", known(model.layers)],
+    ["heads", model.attention_heads == null ? "–" : headsInWords(model)],
+    ["hidden_size", known(model.hidden_size)],
+    ["vocabulary", known(model.vocab_size)],
+    ["context", known(model.context_length)],
+    ["dtype", model.dtype],
+    ["quantization", model.quantization ?? say("views.model.unquantized")],
+    ["weights", bytes(model.weight_bytes)],
+    ...model.placement.map((part) => ["device", placeInWords(part), part.device]),
+  ];
+}
+
+function headsInWords(model) {
+  const kept = [...new Set(model.cache_layers.map((layer) => layer.kv_heads).filter(Boolean))];
+  if (kept.length === 0) return count(model.attention_heads);
+  return say("views.model.heads_kv", { n: count(model.attention_heads), kv: kept.map(count).join(", ") });
+}
+
+const placeInWords = ({ layers, weight_bytes: size }) =>
+  layers.length ? say("views.model.place", { layers: ranges(layers), size: bytes(size) }) : bytes(size);
+
+export function modelFacts(root) {
+  const list = make("dl", { className: "facts" });
+  root.replaceChildren(list);
+  return (kinds) => {
+    if (!kinds.has("head") && !kinds.has("look")) return;
+    const model = store.loaded;
+    list.replaceChildren(
+      ...(model ? facts(model) : []).map(([key, value, device]) =>
+        make("div", {}, make("dt", {}, device ? say("views.model.device", { device }) : say(`views.model.${key}`)), make("dd", {}, value)),
+      ),
+    );
+  };
+}

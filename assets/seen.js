@@ -1,0 +1,20 @@
+// What is out of sight is not drawn; it is drawn once, with all that changed, when it comes into sight.
+
+/** `draw` as a view that draws only while `element` is on the screen. */
+export function whileSeen(element, draw) {
+  let missed = new Set();
+  let isSeen = false;
+  new IntersectionObserver(([entry]) => {
+    isSeen = entry.isIntersecting;
+    if (isSeen && missed.size > 0) catchUp();
+  }, { rootMargin: "120px" }).observe(element);
+  function catchUp() {
+    const kinds = missed;
+    missed = new Set();
+    draw(kinds);
+  }
+  return (kinds) => {
+    for (const kind of kinds) missed.add(kind);
+    if (isSeen) catchUp();
+  };
+}
