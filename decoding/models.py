@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.devices import input_device, weight_bytes
 from decoding.errors import ModelLoadError
 from decoding.facts import CacheLayer, KVFormula
-from decoding.fit import Room, check_fits, size_of, size_of_gguf
+from decoding.fit import Room, WeightBytes, check_fits, size_of, size_of_gguf
 from decoding.hub import hub_folder
 from decoding.model_config import read_config
 from decoding.placement import Placement, place
@@ -128,9 +129,12 @@ def _load(
             f"quantization={placement.quantization!r}."
         )
     file_bytes = sum(file.stat().st_size for file in source.weight_files())
-    needed = _check_fits(source.name, source.path, file_bytes, placement, room)
+    sizes = _sizes(source.path, file_bytes)
+    needed = check_fits(source.name, sizes, placement, room)
     tokenizer = read_tokenizer(source)
     room.make(needed)
+    if room.reclaimable_bytes:  # what made way may be held by somebody else all the same
+        check_fits(source.name, sizes, placement, replace(room, reclaimable_bytes=0))
     model = read_model(source, placement, progress)
     _complete_generation_config(model, tokenizer)
     return LanguageModel(model, tokenizer, source.name)
@@ -148,7 +152,7 @@ def _source(
             name = str(name_or_path)
 
             def check(config: Path, file_bytes: int) -> None:
-                _check_fits(name, config.parent, file_bytes, placement, room)
+                check_fits(name, _sizes(config.parent, file_bytes), placement, room)
 
             folder = hub_folder(name, progress, check)
         elif path.suffix.lower() == ".gguf":
@@ -160,11 +164,10 @@ def _source(
     return Source(name, folder)
 
 
-def _check_fits(name: str, path: Path, file_bytes: int, placement: Placement, room: Room) -> int:
+def _sizes(path: Path, file_bytes: int) -> WeightBytes:
     config = read_config(path)
     is_gguf = path.suffix.lower() == ".gguf"
-    sizes = size_of_gguf(config) if is_gguf else size_of(config, file_bytes)
-    return check_fits(name, sizes, placement, room)
+    return size_of_gguf(config) if is_gguf else size_of(config, file_bytes)
 
 
 def _complete_generation_config(model: Any, tokenizer: Any) -> None:

@@ -158,6 +158,24 @@ def test_a_refused_choice_leaves_the_model_where_it_is(
     assert loads.begun == ["llama", "nowhere", "qwen3"]
 
 
+def test_a_model_that_somebody_holds_does_not_make_way(
+    folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = load_model(folders["llama"])
+    free = room_of_fit.ROOM_TO_COMPUTE_BYTES + held.weight_bytes // 2
+    loads = Loads(folders["llama"])
+    model = LiveModel(lambda progress: held, load_choice=loads.choice)
+    try:
+        model.wait()
+        monkeypatch.setattr(room_of_fit, "free_memory", lambda device: free)
+        with pytest.raises(ModelTooLargeError):
+            drain(model.switch(ModelChoice(folders["qwen3"])))
+        assert name_of(model) == "llama"
+        assert loads.models == []
+    finally:
+        model.worker.shutdown()
+
+
 def test_when_the_new_one_fails_the_old_one_is_loaded_again(
     live: Any, loads: Loads, folders: dict[str, str]
 ) -> None:
