@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,14 @@ from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedConfig
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    DynamicCache,
+    PreTrainedConfig,
+)
 
-from decoding.cache_layout import cache_layers_of, context_length
+from decoding.cache_layout import cache_layers_of, config_value, context_length
 from decoding.errors import ModelLoadError
 from decoding.facts import CacheLayer
 from decoding.kv_cache import CACHE_NAMES, cache_of
@@ -46,15 +52,16 @@ class Blueprint:
         self.config = _bare(config)
         self._class = model_class
         self._models: dict[torch.dtype, Any] = {}
+        self._readers: dict[torch.dtype, Any] = {}
         text = self.config.get_text_config(decoder=True)
         model = self._model(torch.float32)
         self.architecture = type(model).__name__
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
         self.context_length = context_length(text)
-        self.layers: int | None = getattr(text, "num_hidden_layers", None)
-        self.attention_heads: int | None = getattr(text, "num_attention_heads", None)
-        self.hidden_size: int | None = getattr(text, "hidden_size", None)
-        self.vocab_size: int | None = getattr(text, "vocab_size", None)
+        self.layers: int | None = config_value(text, "num_hidden_layers")
+        self.attention_heads: int | None = config_value(text, "num_attention_heads")
+        self.hidden_size: int | None = config_value(text, "hidden_size")
+        self.vocab_size: int | None = config_value(text, "vocab_size")
         self.packed_as = _packed_as(config)
 
     def weight_bytes(self, dtype: torch.dtype, quantization: str | None = None) -> int:
@@ -98,12 +105,23 @@ class Blueprint:
             self._models[dtype] = _on_meta(self.config, dtype, self._class)
         return self._models[dtype]
 
+    def _reader(self, dtype: torch.dtype) -> Any:
+        """The part that reads text, of a model that also sees or hears."""
+        text = self.config.get_text_config(decoder=True)
+        if text is self.config or type(text) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            return self._model(dtype)
+        if dtype not in self._readers:
+            self._readers[dtype] = _on_meta(text, dtype, None)
+        return self._readers[dtype]
+
     def _infer(self, dtype: torch.dtype, tokens: int, **cached: Any) -> dict[str, Any]:
         """One forward; what it left to be remembered, under the names of its inputs."""
-        model = self._model(dtype)
+        model = self._reader(dtype)
         ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
+        takes = inspect.signature(model.forward).parameters
+        last = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         with torch.no_grad(), torch.device("meta"):
-            outputs = model(input_ids=ids, use_cache=True, **cached)
+            outputs = model(input_ids=ids, use_cache=True, **last, **cached)
             left = {name: outputs[name] for name in CACHE_NAMES if outputs.get(name) is not None}
             if not left and not cached:  # RecurrentGemma fills the cache that it is given
                 cached = {"past_key_values": DynamicCache(config=self.config)}
@@ -136,8 +154,9 @@ def blueprint(config: PreTrainedConfig, model_class: Any | None = None) -> Bluep
 def _bare(config: PreTrainedConfig) -> PreTrainedConfig:
     """A copy without what belongs to real weights, or would look at the values of tensors."""
     bare = copy.deepcopy(config)
-    for part in {id(part): part for part in (bare, bare.get_text_config(decoder=True))}.values():
-        part.pad_token_id = None
+    text = bare.get_text_config(decoder=True)
+    if config_value(text, "activation_sparsity_pattern"):  # a threshold, worked out from values
+        text.activation_sparsity_pattern = [0.0] * len(text.activation_sparsity_pattern)
     if hasattr(bare, "quantization_config"):
         del bare.quantization_config
     return bare
@@ -157,6 +176,9 @@ def _on_meta(config: PreTrainedConfig, dtype: torch.dtype, model_class: Any | No
         model = made(copy.deepcopy(config), dtype=dtype, attn_implementation="eager").eval()
         if model._can_set_experts_implementation():
             model.set_experts_implementation("batched_mm")  # the others look at values
+    for part in model.modules():
+        if hasattr(part, "warn_if_padding_and_no_attention_mask"):  # as this does
+            part.warn_if_padding_and_no_attention_mask = lambda *_args, **_kwargs: None
     return model
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from conftest import FAMILIES, tiny_model
-from transformers import LlamaConfig
+from transformers import AutoConfig, LlamaConfig
 
 from decoding import LanguageModel
 from decoding.blueprint import blueprint, layers_of_model
@@ -47,13 +47,15 @@ def test_the_facts_of_a_config() -> None:
 
 
 def test_operations_by_hand() -> None:
-    """Twice the weights of each matrix for each token, and twice two products with the cache."""
+    """Twice the weights of each matrix for each token, and twice two products with the cache.
+
+    The output layer reads the last token alone, as in a run.
+    """
     plan = blueprint(LlamaConfig(**LLAMA))
     layer = 32 * 32 * 2 + 32 * 16 * 2 + 3 * 32 * 48
-    matrices = 3 * layer + 260 * 32
     for new, cached in ((7, 0), (1, 20), (5, 11)):
         attention = 3 * 2 * (new * (new + cached) * 32)
-        assert plan.flops(new, cached) == 2 * (new * matrices + attention)
+        assert plan.flops(new, cached) == 2 * (new * 3 * layer + 260 * 32 + attention)
 
 
 def test_only_the_experts_that_are_asked_count(tiny_lms: GetLM) -> None:
@@ -62,6 +64,24 @@ def test_only_the_experts_that_are_asked_count(tiny_lms: GetLM) -> None:
     one_expert = 3 * 2 * 3 * 32 * 48
     router = 3 * 2 * 32 * 4
     assert plan.flops(1, 8) - dense.flops(1, 8) == one_expert + router
+
+
+def test_of_a_model_that_also_sees_the_part_that_reads_counts_for_the_cache() -> None:
+    text = {**FAMILIES["gemma4_text"], "pad_token_id": 0}
+    plan = blueprint(AutoConfig.for_model("gemma4", text_config=text))
+    assert plan.architecture == "Gemma4ForConditionalGeneration"
+    kinds = [layer.kind for layer in plan.cache_layers(4)]
+    assert kinds == ["sliding", "full", "sliding", "full", "shared", "shared"]
+    assert plan.flops(4, 0) == blueprint(plan.config.text_config).flops(4, 0)
+
+
+def test_a_config_that_needs_its_padding_token_keeps_it() -> None:
+    shape = {"vocab_size": 260, "hidden_size": 32, "intermediate_size": 48}
+    counts = {"num_hidden_layers": 3, "num_attention_heads": 4, "local_attention": 8}
+    tokens = dict.fromkeys(("pad_token_id", "eos_token_id", "bos_token_id"), 256)
+    tokens |= dict.fromkeys(("cls_token_id", "sep_token_id"), 256)
+    config = AutoConfig.for_model("modernbert-decoder", **shape, **counts, **tokens)
+    assert len(blueprint(config).cache_layers(4)) == 3
 
 
 def test_a_model_that_is_packed_already_says_so() -> None:
