@@ -83,14 +83,14 @@ def _bytes(tensor: Tensor | None) -> int:
 def _kind_with_positions(
     window: int | None, heads: int, key_size: int, value_size: int, config: Any
 ) -> LayerKind:
-    rank = getattr(config, "kv_lora_rank", None)
+    rank = config_value(config, "kv_lora_rank")
     if rank and heads == 1 and rank in (key_size, value_size, key_size + value_size):
         return "latent"
     return "sliding" if window else "full"
 
 
 def _kind_without_positions(index: int, layer: Any, fixed: int, config: Any) -> LayerKind:
-    modes = getattr(config, "kv_sharing_modes", None)
+    modes = config_value(config, "kv_sharing_modes")
     if modes and str(modes[index]).startswith("reuse"):
         return "shared"
     if not fixed:
@@ -102,7 +102,7 @@ def _kind_without_positions(index: int, layer: Any, fixed: int, config: Any) -> 
 
 
 def _state_kind(config: Any) -> LayerKind:
-    is_state_space = any(getattr(config, name, None) for name in STATE_SIZES)
+    is_state_space = any(config_value(config, name) for name in STATE_SIZES)
     return "state_space" if is_state_space else "linear"
 
 
@@ -141,7 +141,15 @@ def kv_note(layers: tuple[CacheLayer, ...]) -> str | None:
 def context_length(config: Any) -> int | None:
     """Positions that a model was made for; `None` where it has no limit."""
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-        length = getattr(config, name, None)
+        length = config_value(config, name)
         if isinstance(length, int) and length > 0:
             return length
     return None
+
+
+def config_value(config: Any, name: str) -> Any:
+    """`None` where there is none, or one for each layer: transformers then refuses to name one."""
+    try:
+        return getattr(config, name, None)
+    except RuntimeError:
+        return None

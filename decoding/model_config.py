@@ -18,6 +18,7 @@ from decoding.source import local_path
 
 # The largest models have some 130 layers and 512 experts; a config may claim anything.
 MOST_PARTS = 2048
+MOST_EXPERTS = 32_768  # Doge's are rows of a table
 COUNTS_PARTS = re.compile(
     r"(^|_)(n|num|number)_(\w+_)?(layers?|experts|blocks|inputs|states)$|^attention_types$"
 )
@@ -55,9 +56,10 @@ def check_parts(config: dict[str, Any], name: str) -> None:
     Each is an object of Python, even where no weight is made: a billion would never end.
     """
     for key, value in _numbers(config):
-        if COUNTS_PARTS.search(key) and value > MOST_PARTS:
+        most = MOST_EXPERTS if key.endswith("experts") else MOST_PARTS
+        if COUNTS_PARTS.search(key) and value > most:
             raise ModelLoadError(
-                f"{name} has {key}={value} in its config.json, which can be {MOST_PARTS} at "
+                f"{name} has {key}={value} in its config.json, which can be {most} at "
                 "most: the file is broken; fetch the model again or choose another."
             )
 

@@ -11,6 +11,7 @@ from transformers import AutoConfig, LlamaConfig
 
 from decoding import LanguageModel
 from decoding.blueprint import blueprint, layers_of_model
+from decoding.cache_layout import config_value
 from decoding.kv_cache import cache_of, kv_cache_size
 
 GetLM = Callable[[str], LanguageModel]
@@ -101,3 +102,21 @@ def test_a_model_that_no_config_describes_has_no_layers(tiny_lm: LanguageModel) 
         dtype = torch.float32
 
     assert layers_of_model(Odd()) == ()
+
+
+def test_values_for_each_layer_are_no_number() -> None:
+    class Ambiguous:
+        @property
+        def n_positions(self) -> int:
+            raise RuntimeError("one for each layer")
+
+    assert config_value(Ambiguous(), "n_positions") is None
+    assert config_value(Ambiguous(), "no such name") is None
+
+
+def test_a_threshold_from_values_and_a_table_of_experts() -> None:
+    sparse = {**FAMILIES["gemma3n_text"], "activation_sparsity_pattern": [0.95] * 6}
+    assert len(blueprint(AutoConfig.for_model("gemma3n_text", **sparse)).cache_layers(4)) == 6
+    doge = AutoConfig.for_model("doge", num_hidden_layers=2)
+    assert doge.num_experts == 16_384
+    assert len(blueprint(doge).cache_layers(4)) == 2
