@@ -1,8 +1,12 @@
-// What is loaded: the facts of the model, and which of its layers lie on which device.
+// What is loaded: the facts of the model, and which of its layers lie on which device. Below
+// them the catalogue: what there is to load, what it takes and what it is good for.
 
 import { make } from "./make.js";
 import { store } from "./store.js";
-import { bytes, count, say } from "./words.js";
+import { bytes, count, currentLanguage, say } from "./words.js";
+
+const catalogue = JSON.parse(document.getElementById("decoding-live-catalogue")?.textContent ?? "[]");
+const FORMATS = ["float32", "bfloat16", "8bit", "4bit"];
 
 /** [0, 1, 2, 5] as "1–3, 6": layers are counted from 1. */
 function ranges(layers) {
@@ -42,10 +46,28 @@ function headsInWords(model) {
 const placeInWords = ({ layers, weight_bytes: size }) =>
   layers.length ? say("views.model.place", { layers: ranges(layers), size: bytes(size) }) : bytes(size);
 
+function tableOfModels() {
+  const columns = ["name", "parameters", "licence", ...FORMATS, "good_for"];
+  const heads = columns.map((name) => make("th", { scope: "col" }, say(`views.model.catalogue_${name}`)));
+  const rows = catalogue.map((entry) => {
+    const licence = entry.gated ? say("views.model.gated", { licence: entry.licence }) : entry.licence;
+    const cells = [count(entry.parameters), licence, ...FORMATS.map((name) => bytes(entry.bytes[name])), entry.good_for[currentLanguage()]];
+    return make("tr", {}, make("th", { scope: "row" }, entry.id || entry.name), ...cells.map((text) => make("td", {}, text)));
+  });
+  return make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
+}
+
 export function modelFacts(root) {
   const list = make("dl", { className: "facts" });
-  root.replaceChildren(list);
+  const [offer, access] = [make("summary"), make("p", { className: "empty" })];
+  const table = make("div", { className: "catalogue" });
+  root.replaceChildren(list, make("details", {}, offer, access, table));
   return (kinds) => {
+    if (kinds.has("look")) {
+      offer.textContent = say("views.model.catalogue");
+      access.textContent = say("views.model.access");
+      table.replaceChildren(tableOfModels());
+    }
     if (!kinds.has("head") && !kinds.has("look")) return;
     const model = store.loaded;
     list.replaceChildren(
