@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from architectures import ALL, BEGIN, END, HEAD, STANDS_FOR, measure, sizes_and_tensors
 from conftest import FAMILIES, PECULIAR, byte_tokenizer, tiny_model
-from test_parity import PROMPT, decode_ids, generate_ids
+from test_parity import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from decoding import LanguageModel, decode, inference
 
@@ -92,3 +93,20 @@ def test_a_prompt_goes_in_whole_where_a_part_would_read_otherwise(
     got = decode_ids(lm, ids, on_prefill=lambda done, total: chunks.append(done), **settings)
     assert chunks == [len(ids)]
     assert got == generate_ids(lm, ids, **settings)
+
+
+@pytest.mark.parametrize("family", ["gemma3", "gemma4"])
+def test_a_model_that_also_sees_keeps_the_promise(family: str) -> None:
+    text = {**FAMILIES[f"{family}_text"], "pad_token_id": 256, "eos_token_id": 256}
+    eyes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    eyes |= {"num_attention_heads": 4, "image_size": 28, "patch_size": 14}
+    settings = {"vision_config": eyes} if family == "gemma3" else {}
+    config = AutoConfig.for_model(family, text_config=text, **settings)
+    lm = LanguageModel(AutoModelForCausalLM.from_config(config), byte_tokenizer())
+    ids = lm.tokenizer(PROMPT)["input_ids"]
+    for use_cache in (True, False):
+        sampled = {**TWO_SETTINGS["sampled"], "max_new_tokens": 8, "use_cache": use_cache}
+        assert decode_ids(lm, ids, **sampled) == generate_ids(lm, ids, **sampled)
+    for size, held in sizes_and_tensors(lm):
+        assert list(size.layer_bytes) == held
+        assert size.bytes == sum(layer.bytes_at(size.tokens) for layer in lm.cache_layers)
