@@ -11,6 +11,7 @@ const KIND = "precision";
 const [PRECISION, INDEX, KL, SAME] = [0, 1, 3, 4];
 const MARGIN = { l: 58, r: 12, t: 20, b: 24 };
 const SLOWER = 1.05;
+const MEASURES = ["weights", "perplexity", "time", "kl", "changed"];
 
 const words = (key, args) => say(`views.precision.${key}`, args);
 const rowsOf = (job, precision) => job.rows.filter((row) => row[PRECISION] === precision);
@@ -55,23 +56,25 @@ function figure(job) {
   };
 }
 
-function tableRows(job) {
+/** What one model came to, as the table's column; "…" while it is measured. */
+function column(job, precision) {
   const models = job.summary?.models ?? [];
-  const [first] = models;
-  return job.head.precisions.map((name, i) => {
-    const model = models[i];
-    if (!model) return [name, ...Array(5).fill(rowsOf(job, i).length > 0 ? "…" : UNKNOWN)];
-    const part = i > 0 ? ` (${share(model.weight_bytes / first.weight_bytes)})` : "";
-    const seconds = model.seconds_per_token;
-    return [
-      name,
-      bytes(model.weight_bytes) + part,
-      small(model.perplexity),
-      seconds === null ? UNKNOWN : duration(seconds),
-      small(model.mean_kl_nats),
-      model.changed === null ? UNKNOWN : words("of", { changed: model.changed, total: job.head.tokens.length }),
-    ];
-  });
+  const model = models[precision];
+  if (!model) return Array(MEASURES.length).fill(rowsOf(job, precision).length > 0 ? "…" : UNKNOWN);
+  const part = precision > 0 ? ` (${share(model.weight_bytes / models[0].weight_bytes)})` : "";
+  const seconds = model.seconds_per_token;
+  return [
+    bytes(model.weight_bytes) + part,
+    small(model.perplexity),
+    seconds === null ? UNKNOWN : duration(seconds),
+    small(model.mean_kl_nats),
+    model.changed === null ? UNKNOWN : words("of", { changed: model.changed, total: job.head.tokens.length }),
+  ];
+}
+
+function tableRows(job) {
+  const columns = job.head.precisions.map((_, precision) => column(job, precision));
+  return MEASURES.map((name, i) => [words(name), ...columns.map((cells) => cells[i])]);
 }
 
 /** What the smaller weights cost in time, as it was measured, and why on a CPU. */
@@ -88,7 +91,7 @@ function notes(job) {
   return [...sentences, ...(isDear ? [words("cpu")] : [])].join(" ");
 }
 
-/** The panel: one row of a table for each precision, KL along the text, the text with marks. */
+/** The panel: one column of a table for each precision, KL along the text, the text with marks. */
 export function precision(root) {
   const table = make("table");
   const note = make("p", { className: "verdict" });
@@ -132,8 +135,7 @@ export function precision(root) {
     drawText(job);
     if (!hasRows) return;
     keys.forEach((key, i) => write(key.words, words(`key_${i + 1}`, { precision: job.head.precisions[i + 1] ?? "" })));
-    const columns = ["weights", "perplexity", "time", "kl", "changed"].map((key) => words(key));
-    fillTable(table, words("title"), columns, tableRows(job));
+    fillTable(table, words("title"), job.head.precisions, tableRows(job));
     write(note, notes(job));
     chart.drawSoon();
   };

@@ -78,15 +78,17 @@ function figure(summary) {
   };
 }
 
-const tableRow = (point) => [
-  nameOf(point),
-  operations(point.flops),
-  bytes(point.bytes),
-  small(point.intensity),
-  duration(point.seconds),
-  `${operations(point.speed)}/s`,
-  share(point.speed / point.roof),
-];
+const MEASURES = {
+  flops: (point) => operations(point.flops),
+  bytes: (point) => bytes(point.bytes),
+  intensity: (point) => small(point.intensity),
+  time: (point) => duration(point.seconds),
+  speed: (point) => `${operations(point.speed)}/s`,
+  of_roof: (point) => share(point.speed / point.roof),
+};
+
+const tableRows = (points) =>
+  Object.entries(MEASURES).map(([name, measure]) => [words(name), ...points.map(measure)]);
 
 function sentences(summary) {
   const ridge = small(ridgeOf(summary));
@@ -126,9 +128,9 @@ export function roofline(root) {
     const { summary } = work(KIND);
     frame(kinds, summary !== null);
     if (!summary) return;
-    const columns = ["flops", "bytes", "intensity", "time", "speed", "of_roof"].map((key) => words(key));
+    const points = pointsOf(summary);
     write(measured, peaks(summary));
-    fillTable(table, words("title"), columns, pointsOf(summary).map(tableRow));
+    fillTable(table, words("title"), points.map(nameOf), tableRows(points));
     write(limit, sentences(summary));
     write(estimate, words("estimate"));
     write(roof.words, words("roof"));
