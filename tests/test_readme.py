@@ -45,14 +45,17 @@ def test_the_two_commands_stand_there_just_so() -> None:
 
 
 def test_the_options_named_exist() -> None:
-    told = subprocess.run(
-        [sys.executable, "app.py", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout
+    told = "".join(
+        subprocess.run(
+            [sys.executable, *program, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for program in (["app.py"], ["-m", "decoding", "memory"])
+    )
     named = set(re.findall(r"`(--[a-z-]+)", README)) - {"--help"}
     assert len(named) >= 8
     assert all(option in told for option in named)
@@ -82,7 +85,7 @@ def test_the_file_map_names_every_file_and_no_other() -> None:
 def test_the_settings_table_is_that_of_the_page() -> None:
     from decoding.views.settings import PAGE_SETTINGS
 
-    section = README.split("## Settings")[1].split("## The library")[0]
+    section = README.split("## Settings")[1].split("## Cache kinds")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
     assert set(rows) == {setting.name for setting in PAGE_SETTINGS}
     for setting in PAGE_SETTINGS:
@@ -105,3 +108,17 @@ def test_the_librarys_ten_lines(
     monkeypatch.setattr(decoding, "load_model", lambda: default_lm)
     exec(compile(code, "README.md", "exec"), {})
     assert "MB cached" in capsys.readouterr().out
+
+
+@pytest.mark.default_model
+def test_the_librarys_lines_on_memory(
+    default_lm: LanguageModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import decoding
+
+    monkeypatch.setattr(decoding, "load_model", lambda: default_lm)
+    exec(compile(code_blocks("python")[1], "README.md", "exec"), {})
+    plan, *steps = capsys.readouterr().out.splitlines()
+    assert plan.split()[0] == str(4 * 8_192 * 46_080)
+    assert 1 <= len(steps) <= 8
+    assert all(float(step.split()[2]) < 1e-3 for step in steps)
