@@ -23,7 +23,7 @@ function values(step) {
 
 /** The state of the run in words; null where the numbers say it all. */
 function note() {
-  const message = store.switching?.message ?? store.message ?? store.refusal;
+  const message = store.switching?.message ?? store.message ?? store.refusal ?? store.kept;
   if (message) {
     const { key, args = {} } = message;
     return say(`messages.${key}`, args);

@@ -5,6 +5,7 @@ export const store = {
   state: "",
   message: null,
   refusal: null,
+  kept: null,
   progress: null,
   model: null,
   loaded: null,
@@ -117,13 +118,14 @@ function waitFor(frame) {
 function switchModel({ state, message = null, progress = null }) {
   store.switching = ["queued", "loading"].includes(state) ? { state, message, progress } : null;
   store.refusal = state === "error" ? message : null;
+  store.kept = state === "stopped" ? message : null;
   touch("state");
 }
 
 function begin(run) {
   if (store.run) past.push(store.run);
   if (past.length > 50) past.shift();
-  Object.assign(store, { run, refusal: null, total: 0, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
+  Object.assign(store, { run, refusal: null, kept: null, total: 0, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
   touch("run", "head", "steps", "cursor");
 }
 

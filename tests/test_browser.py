@@ -2,152 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import byte_tokenizer, tiny_model
+from browser_page import (
+    BROWSER_MARKS,
+    ENDED,
+    HOSTILE,
+    STATE,
+    ask,
+    plotted,
+    run_to_end,
+    shows,
+    slow_llama,
+)
+from conftest import byte_tokenizer
 
 from decoding import LanguageModel
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(240),
-    # Gradio leaves the sockets with which it looks for a free port to the collector.
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    # Gradio's queue sums up its own work with what pandas has given up.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing"),
-]
+pytestmark = BROWSER_MARKS
 
-HOSTILE: list[str] = json.loads((Path(__file__).parent / "data" / "hostile_text.json").read_text())
-STATE = "window.decodingLive.store.state"
-ENDED = f"['finished', 'stopped', 'error'].includes({STATE})"
 CHARTS = ("probability-chart", "confidence-chart", "kv-cache-chart", "latency-chart")
 
 
-def slow_llama(vocab_size: int, seconds: float = 0.0) -> Any:
-    """A tiny model that never ends by itself; each inference takes at least `seconds`."""
-    model = tiny_model("llama", vocab_size=vocab_size, max_position_embeddings=8192)
-    forward = model.forward
-
-    def pause_and_forward(*args: Any, **kwargs: Any) -> Any:
-        time.sleep(seconds)
-        return forward(*args, **kwargs)
-
-    model.forward = pause_and_forward
-    model.generation_config.eos_token_id = None
-    return model
-
-
 @pytest.fixture(scope="module")
-def serve() -> Iterator[Callable[[LanguageModel], str]]:
-    """`serve(lm)`: the address of the real app on that model."""
-    import app
-
-    demos = []
-
-    def start(lm: LanguageModel) -> str:
-        demo = app.build_app(lm)
-        demos.append(demo)
-        options = {**app.launch_options(port=None), "prevent_thread_lock": True}
-        _, address, _ = demo.launch(**options)
-        return str(address)
-
-    yield start
-    for demo in demos:
-        demo.close()
-
-
-@pytest.fixture(scope="module")
-def address(serve: Callable[[LanguageModel], str]) -> str:
+def address(serve: Callable[..., str]) -> str:
     tokenizer = byte_tokenizer()
     model = slow_llama(len(tokenizer), seconds=0.02)
     return serve(LanguageModel(model, tokenizer, name="tiny"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        reason = "no chromium on PATH (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def shows(page: Any, selector: str, text: str) -> None:
-    """Waits until the text stands there: views are drawn in the frame after a change."""
-    found = "([selector, text]) => document.querySelector(selector).innerText.includes(text)"
-    page.wait_for_function(found, arg=[selector, text])
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    """`visit(address, **context)`: a new visitor's page; its script errors fail the test."""
-    contexts = []
-    errors: list[str] = []
-
-    def open_page(address: str, **context: Any) -> Any:
-        context = {"viewport": {"width": 1440, "height": 960}, "locale": "en-US", **context}
-        contexts.append(browser.new_context(**context))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        page.wait_for_function("window.decodingLive")
-        page.wait_for_function(f"{STATE} === 'ready'")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def ask(page: Any, prompt: str, *, tokens: int = 12, chat: bool = False) -> None:
-    """Types a prompt, sets what the run needs, and presses Generate."""
-    page.evaluate("document.querySelector('#settings .label-wrap').classList.contains('open')") or (
-        page.click("#settings .label-wrap")
-    )
-    page.set_checked("#setting-chat input", chat)
-    page.fill("#setting-max_new_tokens input[type=number]", str(tokens))
-    page.press("#setting-max_new_tokens input[type=number]", "Tab")
-    page.fill("#prompt textarea", prompt)
-    page.wait_for_timeout(100)
-    page.click("#generate")
-
-
-def run_to_end(
-    page: Any, prompt: str, *, charts: bool = True, **settings: Any
-) -> list[dict[str, Any]]:
-    """The steps of a run that was waited for, and its charts."""
-    before = page.evaluate("decodingLive.store.run")
-    ask(page, prompt, **settings)
-    page.wait_for_function(f"decodingLive.store.run !== {json.dumps(before)} && {ENDED}")
-    assert page.evaluate(STATE) == "finished"
-    page.wait_for_timeout(1000 if charts else 100)
-    return list(page.evaluate("decodingLive.store.steps"))
-
-
-def plotted(page: Any, chart: str) -> dict[str, list[float]]:
-    """The numbers that Plotly holds, by the traces' names."""
-    traces = page.evaluate(
-        "id => document.querySelector(`#${id} .js-plotly-plot`).data"
-        ".map(trace => [trace.name, trace.type === 'bar' ? trace.x : trace.y])",
-        chart,
-    )
-    return dict(traces)
 
 
 def prompt_text(page: Any) -> str:
@@ -292,7 +175,7 @@ def test_hostile_prompts_appear_verbatim_and_run_nothing(
 
 
 def test_hostile_vocabulary_appears_verbatim_and_runs_nothing(
-    visit: Callable[..., Any], serve: Callable[[LanguageModel], str]
+    visit: Callable[..., Any], serve: Callable[..., str]
 ) -> None:
     texts = tuple(dict.fromkeys(text for text in HOSTILE if len(text) < 200))
     tokenizer = byte_tokenizer(texts)

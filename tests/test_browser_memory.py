@@ -1,0 +1,371 @@
+"""The panels on memory in a real Chromium: layers, forecast, other models and comparisons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser_page import (
+    BROWSER_MARKS,
+    ENDED,
+    ask,
+    plotted,
+    run_to_end,
+    shows,
+    slow_llama,
+)
+from conftest import byte_tokenizer, tiny_model
+
+from decoding import LanguageModel, forecast_memory
+from decoding.views.serving import FILES_ADDRESS
+
+pytestmark = BROWSER_MARKS
+
+Visit = Callable[..., Any]
+Serve = Callable[..., str]
+PANELS = ("layers", "forecast", "caching", "precision", "roofline")
+MARKUP = "<img src=x onerror=alert(1)>"
+(PLAIN_SECONDS, OTHER_SECONDS, PLAIN_FED, OTHER_FED) = range(2, 6)
+(PLAIN_BYTES, OTHER_BYTES, LARGEST, KL, SAME) = range(6, 11)
+
+
+@pytest.fixture(scope="module")
+def tiny(serve: Serve) -> tuple[LanguageModel, str]:
+    tokenizer = byte_tokenizer()
+    lm = LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny")
+    return lm, serve(lm)
+
+
+@pytest.fixture(scope="module")
+def address(tiny: tuple[LanguageModel, str]) -> str:
+    return tiny[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Another model on the disk: of two layers, with a formula of its own."""
+    model = tiny_model("qwen2", num_hidden_layers=2, tie_word_embeddings=False)
+    model.generation_config.eos_token_id = None
+    model.save_pretrained(tmp_path / "other")
+    byte_tokenizer().save_pretrained(tmp_path / "other")
+    return tmp_path / "other"
+
+
+def look_at(page: Any, panel: str) -> None:
+    page.locator(f"#{panel}-panel").scroll_into_view_if_needed()
+    page.wait_for_timeout(150)
+
+
+def work_of(page: Any, kind: str) -> dict[str, Any]:
+    """What the page holds of the latest job of a kind."""
+    module = page.evaluate(f"new URL('{FILES_ADDRESS}/work.js', document.baseURI).href")
+    found = page.evaluate(
+        "async ([module, kind]) => (await import(module)).work(kind)", [module, kind]
+    )
+    return dict(found)
+
+
+def work_to_end(page: Any, kind: str, *, seconds: float = 30) -> dict[str, Any]:
+    """A job from the click until it has ended, in sight."""
+    before = work_of(page, kind)["id"]
+    page.click(f"#{kind}-start")
+    return wait_for_work(page, kind, before, seconds)
+
+
+def wait_for_work(page: Any, kind: str, before: str, seconds: float = 30) -> dict[str, Any]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        job = work_of(page, kind)
+        if job["id"] != before and job["state"] in ("finished", "stopped", "error"):
+            look_at(page, kind)
+            return job
+        page.wait_for_timeout(100)
+    raise AssertionError(f"the job is still {work_of(page, kind)['state']!r}")
+
+
+def size_text(size: float) -> str:
+    """Bytes as the page says them: decimal units, three digits."""
+    units = iter(["B", "kB", "MB", "GB", "TB"])
+    unit = next(units)
+    while size >= 1000:
+        size, unit = size / 1000, next(units)
+    digits = 0 if unit == "B" or size >= 100 else 1 if size >= 10 else 2
+    return f"{size:.{digits}f}\u00a0{unit}"
+
+
+def column_heights(page: Any) -> list[float]:
+    """How much of its height each drawn column of the layers' chart fills."""
+    return list(
+        page.evaluate(
+            "[...document.querySelectorAll('#layers-chart .held')]"
+            ".map(held => held.transform.baseVal.consolidate().matrix.d)"
+        )
+    )
+
+
+def reading(page: Any, panel: str) -> str:
+    return str(page.locator(f"#{panel}-panel .reading").first.inner_text())
+
+
+def open_model(page: Any) -> None:
+    page.evaluate("document.querySelector('#model .label-wrap').classList.contains('open')") or (
+        page.click("#model .label-wrap")
+    )
+
+
+def choose_model(page: Any, name: str) -> None:
+    open_model(page)
+    page.fill("#model-name :is(input, textarea)", name)
+    page.wait_for_timeout(100)
+    page.click("#model-load")
+
+
+def loaded(page: Any) -> dict[str, Any]:
+    return dict(page.evaluate("decodingLive.store.loaded"))
+
+
+def counts(page: Any) -> tuple[float, float]:
+    """Nodes and listeners of the page that the collector leaves."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+    page.wait_for_timeout(800)
+    devtools.send("HeapProfiler.collectGarbage")
+    metrics = devtools.send("Performance.getMetrics")["metrics"]
+    devtools.detach()
+    named = {metric["name"]: metric["value"] for metric in metrics}
+    return named["Nodes"], named["JSEventListeners"]
+
+
+def test_the_layers_follow_the_cursor_with_measurement_and_formula(
+    visit: Visit, address: str
+) -> None:
+    page = visit(address)
+    steps = run_to_end(page, "Layers", tokens=12)
+    look_at(page, "layers")
+    page.focus("#layers-chart")
+    last_positions = steps[-1]["kv"][0]
+    for key, index in [("Home", 0), ("ArrowRight", 1), ("End", 11), ("ArrowLeft", 10)]:
+        page.keyboard.press(key)
+        positions, held = steps[index]["kv"]
+        shows(page, "#layers-panel", f"{positions} positions, {size_text(held)} in the cache")
+        assert held == positions * 384
+        formula = (
+            f"2 · 3 layers · 2 KV heads · 8 head size · {positions} positions · 4 bytes "
+            f"= {size_text(held)} · as measured"
+        )
+        shows(page, "#layers-panel", formula)
+        assert column_heights(page) == pytest.approx([positions / last_positions] * 3, abs=1e-3)
+        used = size_text(steps[index]["m"][0])
+        shows(page, "#layers-panel", f"the process: {used}")
+
+
+def test_layers_with_a_sliding_window_are_cut(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(LanguageModel(tiny_model("mistral"), byte_tokenizer(), name="window")))
+    steps = run_to_end(page, "A window slides", tokens=6)
+    look_at(page, "layers")
+    shows(page, "#layers-panel", "No formula for the whole: some layers keep only the last")
+    assert "as measured" not in page.inner_text("#layers-panel")
+    positions, held = steps[-1]["kv"]
+    assert steps[-1]["L"] == [[3, 5, held // 3]]
+    assert column_heights(page) == pytest.approx([5 / positions] * 3, abs=1e-3)
+    page.hover("#layers-chart [data-layer='1']")
+    shows(
+        page,
+        "#layers-panel .pointed",
+        f"layer 2 · sliding window · 2 KV heads of 8 · 5 of {positions}",
+    )
+
+
+def test_a_state_is_drawn_as_what_does_not_grow(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(LanguageModel(tiny_model("mamba"), byte_tokenizer(), name="states")))
+    steps = run_to_end(page, "A state", tokens=6)
+    look_at(page, "layers")
+    shows(page, "#layers-panel", "No formula for the whole: layers with a state hold the same")
+    shows(page, "#layers-panel", "3 × state space, a state")
+    assert {step["kv"][1] for step in steps} == {3 * 3072}
+    assert page.locator("#layers-chart .layer .state").count() == 3
+    assert column_heights(page) == []
+    look_at(page, "forecast")
+    shows(page, "#forecast-panel", "A text of any length fits here")
+
+
+def test_layers_that_store_nothing_are_hatched(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(LanguageModel(tiny_model("gemma4_text"), byte_tokenizer(), name="shared")))
+    run_to_end(page, "Shared", tokens=6)
+    look_at(page, "layers")
+    shows(page, "#layers-panel", "read the keys and values of an earlier one")
+    assert page.locator("#layers-chart .layer.shared [fill='url(#shared-layer)']").count() == 2
+    assert page.locator("#layers-chart path.source").count() == 2
+    assert len(column_heights(page)) == 4
+    page.hover("#layers-chart [data-layer='5']")
+    shows(page, "#layers-panel .pointed", "layer 6 · shared, stores nothing · reads layer 4")
+
+
+def test_a_run_without_a_cache_says_so(visit: Visit, address: str) -> None:
+    page = visit(address)
+    ask(page, "No", tokens=2)
+    page.wait_for_function(ENDED)
+    page.set_checked("#setting-use_cache input", False)
+    steps = run_to_end(page, "No cache", tokens=6)
+    assert [step["kv"] for step in steps] == [None] * 6
+    look_at(page, "layers")
+    shows(page, "#layers-panel", "There is no cache in this run")
+    assert page.locator("#layers-chart").is_hidden()
+
+
+def test_the_forecast_is_the_engines(visit: Visit, tiny: tuple[LanguageModel, str]) -> None:
+    lm, address = tiny
+    page = visit(address)
+    look_at(page, "forecast")
+    facts = loaded(page)
+    expected = replace(
+        forecast_memory(lm), free_bytes=facts["free_bytes"], total_bytes=facts["total_bytes"]
+    )
+    assert facts["weight_bytes"] == expected.weight_bytes
+    outgrows, longest = expected.outgrows_weights_at(), expected.longest_context()
+    assert outgrows is not None
+    assert outgrows < 8192 < longest
+    shows(page, "#forecast-panel", f"outgrows the weights at {outgrows:,} tokens.")
+    shows(
+        page,
+        "#forecast-panel",
+        f"context of 8,192 tokens fits here; memory would last for {longest:,}.",
+    )
+    page.wait_for_selector("#forecast-chart .js-plotly-plot")
+    page.wait_for_timeout(500)
+    lengths = page.evaluate("document.querySelector('#forecast-chart .js-plotly-plot').data[0].x")
+    curves = plotted(page, "forecast-chart")
+    for batch in (1, 8, 32):
+        wanted = [expected.cache_bytes(length, batch) for length in lengths]
+        assert curves[f"batch_{batch}"] == wanted
+
+
+def test_another_model_takes_over_and_the_run_that_is_shown_keeps_its_numbers(
+    visit: Visit, serve: Serve, folder: Path
+) -> None:
+    tokenizer = byte_tokenizer()
+    page = visit(serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="first")))
+    run_to_end(page, "Before", tokens=6)
+    look_at(page, "layers")
+    before = reading(page, "layers")
+    choose_model(page, str(folder))
+    page.wait_for_function("decodingLive.store.loaded.name !== 'first'")
+    facts = loaded(page)
+    assert (facts["architecture"], facts["layers"]) == ("Qwen2ForCausalLM", 2)
+    shows(page, "#model-facts", "Qwen2ForCausalLM")
+    shows(page, "#model-facts", size_text(facts["weight_bytes"]))
+    shows(page, "#summary", facts["name"])
+    look_at(page, "layers")
+    assert page.evaluate("decodingLive.store.model.name") == "first"
+    assert reading(page, "layers") == before
+    assert page.locator("#layers-chart [data-layer]").count() == 3
+
+    page.click("#caching-start")
+    shows(page, "#caching-panel", "This text was written by first")
+    assert work_of(page, "caching")["rows"] == []
+
+    run_to_end(page, "After", tokens=6)
+    look_at(page, "layers")
+    shows(page, "#layers-panel", "2 · 2 layers · 2 KV heads")
+    assert page.evaluate("decodingLive.store.model.name") == facts["name"]
+    assert page.locator("#layers-chart [data-layer]").count() == 2
+    job = work_to_end(page, "caching")
+    assert (job["state"], job["head"]["model"]) == ("finished", facts["name"])
+
+
+@pytest.mark.parametrize("name", ["./there-is-no-such-folder", MARKUP])
+def test_a_refused_model_is_told_as_text_and_the_old_one_stays(
+    visit: Visit, address: str, name: str
+) -> None:
+    page = visit(address)
+    choose_model(page, name)
+    shows(page, "#status .note", name)
+    assert page.locator("#status img").count() == 0
+    assert loaded(page)["name"] == "tiny"
+    run_to_end(page, "Still here", tokens=3)
+    assert page.evaluate("decodingLive.store.model.name") == "tiny"
+
+
+def test_a_load_that_is_cancelled_leaves_the_old_model(visit: Visit, serve: Serve) -> None:
+    def load_slowly(_choice: Any, progress: Any, _room: Any) -> LanguageModel:
+        for done in range(1, 200):
+            progress("load", done, 200)
+            time.sleep(0.05)
+        raise AssertionError("nobody cancelled")
+
+    lm = LanguageModel(tiny_model("llama"), byte_tokenizer(), name="kept")
+    page = visit(serve(lm, load_choice=load_slowly))
+    choose_model(page, "some/model")
+    shows(page, "#status .note", "Loading the model")
+    page.wait_for_selector("#status .note progress")
+    page.click("#model-stop")
+    shows(page, "#status .note", "Loading was cancelled.")
+    page.wait_for_selector("#model-stop", state="hidden")
+    assert loaded(page)["name"] == "kept"
+
+
+def test_a_comparison_of_caches_from_click_to_sums(visit: Visit, address: str) -> None:
+    page = visit(address)
+    steps = run_to_end(page, "Worth", tokens=12)
+    job = work_to_end(page, "caching")
+    assert job["state"] == "finished"
+    rows, summary = job["rows"], job["summary"]
+    assert [row[:2] for row in rows] == [[i, 5 + i] for i in range(12)]
+    assert [token_id for token_id, _text in job["head"]["tokens"]] == [step["id"] for step in steps]
+    assert [row[PLAIN_FED] for row in rows] == [5] + [1] * 11
+    assert [row[OTHER_FED] for row in rows] == [row[1] for row in rows]
+    assert [row[PLAIN_BYTES] for row in rows] == [384 * row[1] for row in rows]
+    for name, column in (("plain_seconds", PLAIN_SECONDS), ("other_seconds", OTHER_SECONDS)):
+        assert summary[name] == pytest.approx(sum(row[column] for row in rows), rel=1e-3)
+    assert summary["largest_logit_difference"] == max(row[LARGEST] for row in rows)
+    assert summary["mean_kl_nats"] == pytest.approx(sum(row[KL] for row in rows) / 12, rel=1e-3)
+    assert summary["changed"] == sum(not row[SAME] for row in rows) == 0
+    assert (summary["plain_bytes"], summary["other_bytes"]) == (384 * 16, None)
+    shows(page, "#caching-panel", "Over 12 inferences")
+    shows(page, "#caching-panel", "The cache changes the cost, not the answer.")
+    shows(page, "#caching-panel", size_text(384 * 16))
+    page.wait_for_selector("#caching-chart .js-plotly-plot")
+    page.wait_for_timeout(500)
+    times = plotted(page, "caching-chart")
+    assert times["plain"] is not None
+    assert page.evaluate("document.body.dataset.workState") == "ready"
+
+
+def test_without_a_run_there_is_nothing_to_compare(visit: Visit, address: str) -> None:
+    page = visit(address)
+    for kind in ("caching", "precision"):
+        page.click(f"#{kind}-start")
+        look_at(page, kind)
+        shows(page, f"#{kind}-panel", "Generate a text first")
+
+
+def test_the_roofline_is_measured(visit: Visit, address: str) -> None:
+    page = visit(address)
+    job = work_to_end(page, "roofline", seconds=60)
+    assert job["state"] == "finished", job["message"]
+    points = {point["phase"]: point for point in job["summary"]["points"]}
+    assert set(points) == {"prefill", "decode"}
+    assert points["prefill"]["tokens"] == job["head"]["prompt_tokens"]
+    shows(page, "#roofline-panel", "FLOP")
+    page.wait_for_selector("#roofline-chart .js-plotly-plot")
+
+
+def test_a_comparison_is_stopped(visit: Visit, serve: Serve) -> None:
+    tokenizer = byte_tokenizer()
+    page = visit(serve(LanguageModel(slow_llama(len(tokenizer), 0.03), tokenizer, name="slow")))
+    run_to_end(page, "Stop", tokens=60)
+    page.click("#caching-start")
+    page.wait_for_selector("#work-stop", state="visible")
+    look_at(page, "caching")
+    shows(page, "#caching-panel", "of 60 …")
+    page.click("#work-stop")
+    job = wait_for_work(page, "caching", "")
+    assert job["state"] == "stopped"
+    assert 0 < len(job["rows"]) < 60
+    shows(page, "#caching-panel", "Stopped.")
+    page.wait_for_selector("#work-stop", state="hidden")
+    run_to_end(page, "Goes on", tokens=3)
