@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from conftest import tiny_model
 
+from decoding.views.serving import FILES_ADDRESS
+
 BROWSER_MARKS = [
     pytest.mark.browser,
     pytest.mark.timeout(240),
@@ -77,3 +79,45 @@ def plotted(page: Any, chart: str) -> dict[str, list[float]]:
         chart,
     )
     return dict(traces)
+
+
+def look_at(page: Any, panel: str) -> None:
+    page.locator(f"#{panel}-panel").scroll_into_view_if_needed()
+    page.wait_for_timeout(150)
+
+
+def work_of(page: Any, kind: str) -> dict[str, Any]:
+    """What the page holds of the latest job of a kind."""
+    module = page.evaluate(f"new URL('{FILES_ADDRESS}/work.js', document.baseURI).href")
+    found = page.evaluate(
+        "async ([module, kind]) => (await import(module)).work(kind)", [module, kind]
+    )
+    return dict(found)
+
+
+def work_to_end(page: Any, kind: str, *, seconds: float = 30) -> dict[str, Any]:
+    """A job from the click until it has ended, in sight."""
+    before = work_of(page, kind)["id"]
+    page.click(f"#{kind}-start")
+    return wait_for_work(page, kind, before, seconds)
+
+
+def wait_for_work(page: Any, kind: str, before: str, seconds: float = 30) -> dict[str, Any]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        job = work_of(page, kind)
+        if job["id"] != before and job["state"] in ("finished", "stopped", "error"):
+            look_at(page, kind)
+            return job
+        page.wait_for_timeout(100)
+    raise AssertionError(f"the job is still {work_of(page, kind)['state']!r}")
+
+
+def size_text(size: float) -> str:
+    """Bytes as the page says them: decimal units, three digits."""
+    units = iter(["B", "kB", "MB", "GB", "TB"])
+    unit = next(units)
+    while size >= 1000:
+        size, unit = size / 1000, next(units)
+    digits = 0 if unit == "B" or size >= 100 else 1 if size >= 10 else 2
+    return f"{size:.{digits}f}\u00a0{unit}"

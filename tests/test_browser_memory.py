@@ -1,4 +1,4 @@
-"""The panels on memory in a real Chromium: layers, forecast, other models and comparisons."""
+"""The panels on memory in a real Chromium: layers, forecast and other models."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from browser_page import (
     BROWSER_MARKS,
     ENDED,
     ask,
+    look_at,
     plotted,
     run_to_end,
     shows,
+    size_text,
     slow_llama,
+    work_of,
+    work_to_end,
 )
 from conftest import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, forecast_memory
-from decoding.views.serving import FILES_ADDRESS
 
 pytestmark = BROWSER_MARKS
 
 Visit = Callable[..., Any]
 Serve = Callable[..., str]
-PANELS = ("layers", "forecast", "caching", "precision", "roofline")
 MARKUP = "<img src=x onerror=alert(1)>"
-(PLAIN_SECONDS, OTHER_SECONDS, PLAIN_FED, OTHER_FED) = range(2, 6)
-(PLAIN_BYTES, OTHER_BYTES, LARGEST, KL, SAME) = range(6, 11)
 
 
 @pytest.fixture(scope="module")
@@ -53,48 +53,6 @@ def folder(tmp_path: Path) -> Path:
     model.save_pretrained(tmp_path / "other")
     byte_tokenizer().save_pretrained(tmp_path / "other")
     return tmp_path / "other"
-
-
-def look_at(page: Any, panel: str) -> None:
-    page.locator(f"#{panel}-panel").scroll_into_view_if_needed()
-    page.wait_for_timeout(150)
-
-
-def work_of(page: Any, kind: str) -> dict[str, Any]:
-    """What the page holds of the latest job of a kind."""
-    module = page.evaluate(f"new URL('{FILES_ADDRESS}/work.js', document.baseURI).href")
-    found = page.evaluate(
-        "async ([module, kind]) => (await import(module)).work(kind)", [module, kind]
-    )
-    return dict(found)
-
-
-def work_to_end(page: Any, kind: str, *, seconds: float = 30) -> dict[str, Any]:
-    """A job from the click until it has ended, in sight."""
-    before = work_of(page, kind)["id"]
-    page.click(f"#{kind}-start")
-    return wait_for_work(page, kind, before, seconds)
-
-
-def wait_for_work(page: Any, kind: str, before: str, seconds: float = 30) -> dict[str, Any]:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        job = work_of(page, kind)
-        if job["id"] != before and job["state"] in ("finished", "stopped", "error"):
-            look_at(page, kind)
-            return job
-        page.wait_for_timeout(100)
-    raise AssertionError(f"the job is still {work_of(page, kind)['state']!r}")
-
-
-def size_text(size: float) -> str:
-    """Bytes as the page says them: decimal units, three digits."""
-    units = iter(["B", "kB", "MB", "GB", "TB"])
-    unit = next(units)
-    while size >= 1000:
-        size, unit = size / 1000, next(units)
-    digits = 0 if unit == "B" or size >= 100 else 1 if size >= 10 else 2
-    return f"{size:.{digits}f}\u00a0{unit}"
 
 
 def column_heights(page: Any) -> list[float]:
@@ -126,18 +84,6 @@ def choose_model(page: Any, name: str) -> None:
 
 def loaded(page: Any) -> dict[str, Any]:
     return dict(page.evaluate("decodingLive.store.loaded"))
-
-
-def counts(page: Any) -> tuple[float, float]:
-    """Nodes and listeners of the page that the collector leaves."""
-    devtools = page.context.new_cdp_session(page)
-    devtools.send("Performance.enable")
-    page.wait_for_timeout(800)
-    devtools.send("HeapProfiler.collectGarbage")
-    metrics = devtools.send("Performance.getMetrics")["metrics"]
-    devtools.detach()
-    named = {metric["name"]: metric["value"] for metric in metrics}
-    return named["Nodes"], named["JSEventListeners"]
 
 
 def test_the_layers_follow_the_cursor_with_measurement_and_formula(
@@ -306,66 +252,3 @@ def test_a_load_that_is_cancelled_leaves_the_old_model(visit: Visit, serve: Serv
     shows(page, "#status .note", "Loading was cancelled.")
     page.wait_for_selector("#model-stop", state="hidden")
     assert loaded(page)["name"] == "kept"
-
-
-def test_a_comparison_of_caches_from_click_to_sums(visit: Visit, address: str) -> None:
-    page = visit(address)
-    steps = run_to_end(page, "Worth", tokens=12)
-    job = work_to_end(page, "caching")
-    assert job["state"] == "finished"
-    rows, summary = job["rows"], job["summary"]
-    assert [row[:2] for row in rows] == [[i, 5 + i] for i in range(12)]
-    assert [token_id for token_id, _text in job["head"]["tokens"]] == [step["id"] for step in steps]
-    assert [row[PLAIN_FED] for row in rows] == [5] + [1] * 11
-    assert [row[OTHER_FED] for row in rows] == [row[1] for row in rows]
-    assert [row[PLAIN_BYTES] for row in rows] == [384 * row[1] for row in rows]
-    for name, column in (("plain_seconds", PLAIN_SECONDS), ("other_seconds", OTHER_SECONDS)):
-        assert summary[name] == pytest.approx(sum(row[column] for row in rows), rel=1e-3)
-    assert summary["largest_logit_difference"] == max(row[LARGEST] for row in rows)
-    assert summary["mean_kl_nats"] == pytest.approx(sum(row[KL] for row in rows) / 12, rel=1e-3)
-    assert summary["changed"] == sum(not row[SAME] for row in rows) == 0
-    assert (summary["plain_bytes"], summary["other_bytes"]) == (384 * 16, None)
-    shows(page, "#caching-panel", "Over 12 inferences")
-    shows(page, "#caching-panel", "The cache changes the cost, not the answer.")
-    shows(page, "#caching-panel", size_text(384 * 16))
-    page.wait_for_selector("#caching-chart .js-plotly-plot")
-    page.wait_for_timeout(500)
-    times = plotted(page, "caching-chart")
-    assert times["plain"] is not None
-    assert page.evaluate("document.body.dataset.workState") == "ready"
-
-
-def test_without_a_run_there_is_nothing_to_compare(visit: Visit, address: str) -> None:
-    page = visit(address)
-    for kind in ("caching", "precision"):
-        page.click(f"#{kind}-start")
-        look_at(page, kind)
-        shows(page, f"#{kind}-panel", "Generate a text first")
-
-
-def test_the_roofline_is_measured(visit: Visit, address: str) -> None:
-    page = visit(address)
-    job = work_to_end(page, "roofline", seconds=60)
-    assert job["state"] == "finished", job["message"]
-    points = {point["phase"]: point for point in job["summary"]["points"]}
-    assert set(points) == {"prefill", "decode"}
-    assert points["prefill"]["tokens"] == job["head"]["prompt_tokens"]
-    shows(page, "#roofline-panel", "FLOP")
-    page.wait_for_selector("#roofline-chart .js-plotly-plot")
-
-
-def test_a_comparison_is_stopped(visit: Visit, serve: Serve) -> None:
-    tokenizer = byte_tokenizer()
-    page = visit(serve(LanguageModel(slow_llama(len(tokenizer), 0.03), tokenizer, name="slow")))
-    run_to_end(page, "Stop", tokens=60)
-    page.click("#caching-start")
-    page.wait_for_selector("#work-stop", state="visible")
-    look_at(page, "caching")
-    shows(page, "#caching-panel", "of 60 …")
-    page.click("#work-stop")
-    job = wait_for_work(page, "caching", "")
-    assert job["state"] == "stopped"
-    assert 0 < len(job["rows"]) < 60
-    shows(page, "#caching-panel", "Stopped.")
-    page.wait_for_selector("#work-stop", state="hidden")
-    run_to_end(page, "Goes on", tokens=3)

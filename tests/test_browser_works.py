@@ -1,0 +1,226 @@
+"""The longer jobs in a real Chromium: comparisons and measurement, from the click to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from browser_page import (
+    BROWSER_MARKS,
+    HOSTILE,
+    look_at,
+    plotted,
+    run_to_end,
+    shows,
+    size_text,
+    slow_llama,
+    wait_for_work,
+    work_to_end,
+)
+from conftest import byte_tokenizer
+
+from decoding import LanguageModel
+
+pytestmark = BROWSER_MARKS
+
+Visit = Callable[..., Any]
+Serve = Callable[..., str]
+PANELS = ("layers", "forecast", "caching", "precision", "roofline")
+(PLAIN_SECONDS, OTHER_SECONDS, PLAIN_FED, OTHER_FED) = range(2, 6)
+(PLAIN_BYTES, OTHER_BYTES, LARGEST, KL, SAME) = range(6, 11)
+
+
+@pytest.fixture(scope="module")
+def address(serve: Serve) -> str:
+    tokenizer = byte_tokenizer()
+    return serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny"))
+
+
+def counts(page: Any) -> tuple[float, float]:
+    """Nodes and listeners of the page that the collector leaves."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+    page.wait_for_timeout(800)
+    devtools.send("HeapProfiler.collectGarbage")
+    metrics = devtools.send("Performance.getMetrics")["metrics"]
+    devtools.detach()
+    named = {metric["name"]: metric["value"] for metric in metrics}
+    return named["Nodes"], named["JSEventListeners"]
+
+
+def prefer_in_turn(model: Any, ids: list[int]) -> None:
+    """Only those tokens can be drawn, another one after each call."""
+    import torch
+
+    calls, forward = iter(range(10**6)), model.forward
+
+    def prefer_the_next(*args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        output.logits = torch.zeros_like(output.logits)
+        output.logits[..., ids] = 5.0
+        output.logits[..., ids[next(calls) % len(ids)]] = 40.0
+        return output
+
+    model.forward = prefer_the_next
+
+
+def assert_no_keys(page: Any) -> None:
+    text = page.inner_text("body")
+    assert "views." not in text
+    assert "messages." not in text
+
+
+def test_a_comparison_of_caches_from_click_to_sums(visit: Visit, address: str) -> None:
+    page = visit(address)
+    steps = run_to_end(page, "Worth", tokens=12)
+    job = work_to_end(page, "caching")
+    assert job["state"] == "finished"
+    rows, summary = job["rows"], job["summary"]
+    assert [row[:2] for row in rows] == [[i, 5 + i] for i in range(12)]
+    assert [token_id for token_id, _text in job["head"]["tokens"]] == [step["id"] for step in steps]
+    assert [row[PLAIN_FED] for row in rows] == [5] + [1] * 11
+    assert [row[OTHER_FED] for row in rows] == [row[1] for row in rows]
+    assert [row[PLAIN_BYTES] for row in rows] == [384 * row[1] for row in rows]
+    for name, column in (("plain_seconds", PLAIN_SECONDS), ("other_seconds", OTHER_SECONDS)):
+        assert summary[name] == pytest.approx(sum(row[column] for row in rows), rel=1e-3)
+    assert summary["largest_logit_difference"] == max(row[LARGEST] for row in rows)
+    assert summary["mean_kl_nats"] == pytest.approx(sum(row[KL] for row in rows) / 12, rel=1e-3)
+    assert summary["changed"] == sum(not row[SAME] for row in rows) == 0
+    assert (summary["plain_bytes"], summary["other_bytes"]) == (384 * 16, None)
+    shows(page, "#caching-panel", "Over 12 inferences")
+    shows(page, "#caching-panel", "The cache changes the cost, not the answer.")
+    shows(page, "#caching-panel", size_text(384 * 16))
+    page.wait_for_selector("#caching-chart .js-plotly-plot")
+    page.wait_for_timeout(500)
+    times = plotted(page, "caching-chart")
+    assert times["plain"] is not None
+    assert page.evaluate("document.body.dataset.workState") == "ready"
+
+
+def test_without_a_run_there_is_nothing_to_compare(visit: Visit, address: str) -> None:
+    page = visit(address)
+    for kind in ("caching", "precision"):
+        page.click(f"#{kind}-start")
+        look_at(page, kind)
+        shows(page, f"#{kind}-panel", "Generate a text first")
+
+
+def test_the_roofline_is_measured(visit: Visit, address: str) -> None:
+    page = visit(address)
+    job = work_to_end(page, "roofline", seconds=60)
+    assert job["state"] == "finished", job["message"]
+    points = {point["phase"]: point for point in job["summary"]["points"]}
+    assert set(points) == {"prefill", "decode"}
+    assert points["prefill"]["tokens"] == job["head"]["prompt_tokens"]
+    shows(page, "#roofline-panel", "FLOP")
+    page.wait_for_selector("#roofline-chart .js-plotly-plot")
+
+
+def test_a_comparison_is_stopped(visit: Visit, serve: Serve) -> None:
+    tokenizer = byte_tokenizer()
+    page = visit(serve(LanguageModel(slow_llama(len(tokenizer), 0.03), tokenizer, name="slow")))
+    run_to_end(page, "Stop", tokens=60)
+    page.click("#caching-start")
+    page.wait_for_selector("#work-stop", state="visible")
+    look_at(page, "caching")
+    shows(page, "#caching-panel", "of 60 …")
+    page.click("#work-stop")
+    job = wait_for_work(page, "caching", "")
+    assert job["state"] == "stopped"
+    assert 0 < len(job["rows"]) < 60
+    shows(page, "#caching-panel", "Stopped.")
+    page.wait_for_selector("#work-stop", state="hidden")
+    run_to_end(page, "Goes on", tokens=3)
+
+
+@pytest.fixture
+def default_address(serve: Serve) -> str:
+    return serve()
+
+
+@pytest.mark.default_model
+@pytest.mark.timeout(400)
+def test_the_default_model_in_three_precisions(visit: Visit, default_address: str) -> None:
+    page = visit(default_address)
+    steps = run_to_end(page, "Why is the sky blue?", tokens=6, chat=True)
+    before = page.evaluate("decodingLive.store.loaded.weight_bytes")
+    job = work_to_end(page, "precision", seconds=200)
+    assert job["state"] == "finished", job["message"]
+    tokens, models = len(steps), job["summary"]["models"]
+    assert [row[:2] for row in job["rows"]] == [[m, i] for m in range(3) for i in range(tokens)]
+    assert [model["precision"] for model in models] == job["head"]["precisions"]
+    sizes = [model["weight_bytes"] for model in models]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == before
+    for index, model in enumerate(models):
+        rows = [row for row in job["rows"] if row[0] == index]
+        perplexity = math.exp(-sum(row[2] for row in rows) / tokens)
+        assert model["perplexity"] == pytest.approx(perplexity, rel=1e-3)
+        shows(page, "#precision-panel", size_text(model["weight_bytes"]))
+        if index:
+            kl = sum(row[3] for row in rows) / tokens
+            assert model["mean_kl_nats"] == pytest.approx(kl, rel=1e-3)
+            assert model["changed"] == sum(not row[4] for row in rows)
+    page.wait_for_selector("#precision-chart .js-plotly-plot")
+    run_to_end(page, "It is back", tokens=2)
+    assert page.evaluate("decodingLive.store.loaded.weight_bytes") == before
+
+
+def test_hostile_tokens_stay_text_in_a_comparison(visit: Visit, serve: Serve) -> None:
+    texts = tuple(dict.fromkeys(text for text in HOSTILE if len(text) < 200))
+    tokenizer = byte_tokenizer(texts)
+    model = slow_llama(len(tokenizer))
+    prefer_in_turn(model, [tokenizer.convert_tokens_to_ids(text) for text in texts])
+    page = visit(serve(LanguageModel(model, tokenizer, name="<b>${window.pw=1}</b>")))
+    run_to_end(page, "go", tokens=len(texts))
+    job = work_to_end(page, "caching")
+    assert job["state"] == "finished", job["message"]
+    shown = [text for _id, text in job["head"]["tokens"]]
+    assert len(set(shown) & set(texts)) > len(texts) * 0.5
+    box = "#caching-panel .marked-text"
+    assert page.evaluate(f"document.querySelector({box!r}).textContent") == "".join(shown)
+    assert job["summary"]["changed"] > 0
+    assert page.locator(f"{box} mark").count() == job["summary"]["changed"]
+    assert page.locator("#memory :is(b:not([class]), img, script, a[href])").count() == 0
+    assert page.evaluate("window.pw") is None
+
+
+def test_comparisons_leave_nothing_behind(visit: Visit, address: str) -> None:
+    page = visit(address)
+    run_to_end(page, "Growth", tokens=8)
+    for _ in range(2):
+        work_to_end(page, "caching")
+    nodes, listeners = counts(page)
+    for _ in range(3):
+        work_to_end(page, "caching")
+    later_nodes, later_listeners = counts(page)
+    assert later_nodes <= nodes + 40
+    assert later_listeners <= listeners
+
+
+def test_the_section_speaks_the_readers_language(visit: Visit, address: str) -> None:
+    page = visit(address, locale="zh-TW")
+    for panel in PANELS:
+        look_at(page, panel)
+        assert_no_keys(page)
+    run_to_end(page, "你好", tokens=6)
+    for kind in ("caching", "roofline"):
+        assert work_to_end(page, kind, seconds=60)["state"] == "finished"
+    page.click("#model .label-wrap")
+    for panel in PANELS:
+        look_at(page, panel)
+        assert_no_keys(page)
+    shows(page, "#layers-panel", "層")
+
+
+def test_the_section_fits_a_narrow_page(visit: Visit, address: str) -> None:
+    page = visit(address, viewport={"width": 420, "height": 900})
+    run_to_end(page, "Narrow", tokens=40)
+    for kind in ("caching", "roofline"):
+        work_to_end(page, kind, seconds=60)
+    page.click("#model .label-wrap")
+    for panel in PANELS:
+        look_at(page, panel)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
