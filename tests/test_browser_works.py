@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from browser_page import (
     BROWSER_MARKS,
     HOSTILE,
@@ -17,6 +18,7 @@ from browser_page import (
     size_text,
     slow_llama,
     wait_for_work,
+    work_of,
     work_to_end,
 )
 from conftest import byte_tokenizer
@@ -38,6 +40,12 @@ def address(serve: Serve) -> str:
     return serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny"))
 
 
+@pytest.fixture(scope="module")
+def slow_address(serve: Serve) -> str:
+    tokenizer = byte_tokenizer()
+    return serve(LanguageModel(slow_llama(len(tokenizer), 0.03), tokenizer, name="slow"))
+
+
 def counts(page: Any) -> tuple[float, float]:
     """Nodes and listeners of the page that the collector leaves."""
     devtools = page.context.new_cdp_session(page)
@@ -52,8 +60,6 @@ def counts(page: Any) -> tuple[float, float]:
 
 def prefer_in_turn(model: Any, ids: list[int]) -> None:
     """Only those tokens can be drawn, another one after each call."""
-    import torch
-
     calls, forward = iter(range(10**6)), model.forward
 
     def prefer_the_next(*args: Any, **kwargs: Any) -> Any:
@@ -64,6 +70,11 @@ def prefer_in_turn(model: Any, ids: list[int]) -> None:
         return output
 
     model.forward = prefer_the_next
+
+
+def choose_other(page: Any, other: str) -> None:
+    page.click("#caching-other input")
+    page.get_by_role("option", name=other, exact=True).click()
 
 
 def assert_no_keys(page: Any) -> None:
@@ -99,6 +110,56 @@ def test_a_comparison_of_caches_from_click_to_sums(visit: Visit, address: str) -
     assert page.evaluate("document.body.dataset.workState") == "ready"
 
 
+def test_other_caches_are_chosen_from_the_list(visit: Visit, address: str) -> None:
+    page = visit(address)
+    steps = run_to_end(page, "Other caches", tokens=6)
+    for other, name in (("static", "static cache"), ("quantized", "8-bit cache")):
+        choose_other(page, other)
+        job = work_to_end(page, "caching")
+        assert (job["state"], job["head"]["other"]) == ("finished", other), job["message"]
+        assert [row[OTHER_FED] for row in job["rows"]] == [step["in"] for step in steps]
+        shows(page, "#caching-panel", name)
+    assert job["summary"]["mean_kl_nats"] > 0
+    assert job["summary"]["other_bytes"] < job["summary"]["plain_bytes"]
+    if not torch.cuda.is_available():
+        choose_other(page, "offloaded")
+        assert work_to_end(page, "caching")["state"] == "error"
+        shows(page, "#caching-panel", "accelerator")
+
+
+def test_lost_frames_of_a_job_are_fetched_again(visit: Visit, address: str) -> None:
+    page = visit(address)
+    run_to_end(page, "Gaps", tokens=60)
+    page.evaluate(
+        """() => {
+            const { receive } = decodingLive;
+            window.lost = 0;
+            decodingLive.receive = (text) => {
+                if (JSON.parse(text).state === "finished") receive(text);
+                else window.lost += 1;
+            };
+        }"""
+    )
+    work_to_end(page, "caching")
+    page.wait_for_timeout(500)
+    job = work_of(page, "caching")
+    assert page.evaluate("window.lost") > 0
+    assert [row[0] for row in job["rows"]] == list(range(60))
+    assert len(job["head"]["tokens"]) == 60
+    shows(page, "#caching-panel", "Over 60 inferences")
+
+
+def test_a_model_that_cannot_be_quantized_here_is_back_after_the_refusal(
+    visit: Visit, address: str
+) -> None:
+    page = visit(address)
+    run_to_end(page, "Precision", tokens=4)
+    job = work_to_end(page, "precision", seconds=60)
+    assert job["state"] == "error"
+    shows(page, "#precision-panel", "cannot be had in another number format")
+    run_to_end(page, "Back", tokens=4)
+
+
 def test_without_a_run_there_is_nothing_to_compare(visit: Visit, address: str) -> None:
     page = visit(address)
     for kind in ("caching", "precision"):
@@ -118,9 +179,8 @@ def test_the_roofline_is_measured(visit: Visit, address: str) -> None:
     page.wait_for_selector("#roofline-chart .js-plotly-plot")
 
 
-def test_a_comparison_is_stopped(visit: Visit, serve: Serve) -> None:
-    tokenizer = byte_tokenizer()
-    page = visit(serve(LanguageModel(slow_llama(len(tokenizer), 0.03), tokenizer, name="slow")))
+def test_a_comparison_is_stopped(visit: Visit, slow_address: str) -> None:
+    page = visit(slow_address)
     run_to_end(page, "Stop", tokens=60)
     page.click("#caching-start")
     page.wait_for_selector("#work-stop", state="visible")
@@ -133,6 +193,19 @@ def test_a_comparison_is_stopped(visit: Visit, serve: Serve) -> None:
     shows(page, "#caching-panel", "Stopped.")
     page.wait_for_selector("#work-stop", state="hidden")
     run_to_end(page, "Goes on", tokens=3)
+
+
+def test_a_closed_tab_ends_its_comparison(visit: Visit, slow_address: str) -> None:
+    first = visit(slow_address)
+    run_to_end(first, "First", tokens=80)
+    first.click("#caching-start")
+    first.wait_for_selector("#work-stop", state="visible")
+    second = visit(slow_address)
+    second.click("#roofline-start")
+    look_at(second, "roofline")
+    shows(second, "#roofline-panel", "Waiting in line, 1 before")
+    first.close()
+    assert wait_for_work(second, "roofline", "", 20)["state"] == "finished"
 
 
 @pytest.fixture
@@ -164,6 +237,12 @@ def test_the_default_model_in_three_precisions(visit: Visit, default_address: st
             assert model["mean_kl_nats"] == pytest.approx(kl, rel=1e-3)
             assert model["changed"] == sum(not row[4] for row in rows)
     page.wait_for_selector("#precision-chart .js-plotly-plot")
+
+    page.click("#precision-start")
+    page.wait_for_selector("#work-stop", state="visible")
+    page.wait_for_timeout(500)
+    page.click("#work-stop")
+    assert wait_for_work(page, "precision", job["id"])["state"] == "stopped"
     run_to_end(page, "It is back", tokens=2)
     assert page.evaluate("decodingLive.store.loaded.weight_bytes") == before
 
