@@ -154,7 +154,7 @@ function cacheReading(step) {
   const { kv, weight_bytes: weights } = store.model ?? {};
   // Where a window slides or a state stands for all positions, no position has a size.
   const parts = [
-    coloured("drawn", say(kv ? "views.cache.measured" : "views.cache.measured_whole", {
+    coloured("drawn", say(isPlain() ? "views.cache.measured" : "views.cache.measured_whole", {
       positions, each: bytes(held / Math.max(1, positions)), held: bytes(held),
     })),
   ];
@@ -228,10 +228,13 @@ function alongTheText(name, id, columns, figure, reading) {
   };
 }
 
+/** Whether each position has a size of its own: plain keys and values in a cache that grows. */
+const isPlain = () => Boolean(store.model?.kv) && ["dynamic", undefined, null].includes(store.config.cache_implementation);
+
 // The first inference left the prompt alone in the cache; only plain keys and values stay apart.
 function promptBytes(step) {
   if (!step.kv) return null;
-  return store.model?.kv ? (store.steps[0].kv?.[1] ?? 0) : 0;
+  return isPlain() ? (store.steps[0].kv?.[1] ?? 0) : 0;
 }
 
 export const confidence = alongTheText(

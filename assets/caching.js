@@ -10,6 +10,8 @@ const KIND = "caching";
 const SECONDS = [2, 3];
 const FED = [4, 5];
 const [KL, SAME] = [9, 10];
+// What float32's rounding comes to; coarser formats differ by more, and then only the number stands.
+const SAME_LOGITS = 1e-2;
 const MARGIN = { l: 58, r: 12, t: 20, b: 24 };
 
 const words = (key, args) => say(`views.caching.${key}`, args);
@@ -108,12 +110,14 @@ function tableRows({ rows, summary }) {
 function verdict(job) {
   const { rows, summary } = job;
   const changed = rows.filter((row) => !row[SAME]).length;
+  const n = rows.length;
   const args = {
-    n: rows.length, changed, other: otherName(job),
+    n, changed, other: otherName(job),
     difference: small(summary?.largest_logit_difference), kl: small(summary?.mean_kl_nats),
   };
+  const isProven = job.state === "finished" && n > 1 && changed === 0 && summary?.largest_logit_difference < SAME_LOGITS;
   return `${words("differences", args)} ${words(changed > 0 ? "changed" : "same", args)}${
-    changed === 0 && isUncached(job) ? ` ${words("proof")}` : ""}`;
+    isProven && isUncached(job) ? ` ${words("proof")}` : ""}`;
 }
 
 /** The panel: cost in a table, both curves in a chart, the answer in a sentence and a text. */

@@ -23,7 +23,9 @@ export function workPanel(root, kind, ...content) {
       title.replaceChildren(say(`views.${kind}.title`), make("small", {}, say(`views.${kind}.subtitle`)));
       empty.textContent = say(`views.${kind}.empty`);
     }
-    write(note, noteOf(kind));
+    const on = job.summary?.measured_on;
+    const measuredOn = on ? say("views.work.measured_on", on) : job.head?.model && hasContent ? say("views.work.measured_of", { name: job.head.model }) : "";
+    write(note, [noteOf(kind), measuredOn].filter(Boolean).join(" · "));
     note.hidden = note.textContent === "";
     root.dataset.state = job.refused ? "error" : job.state;
     root.classList.toggle("is-empty", !hasContent);

@@ -46,7 +46,9 @@ function powers(from, to) {
 
 const measuredPoint = () => {
   const step = store.steps[at()];
-  return step?.kv && step.kv[0] > 0 && step.kv[1] > 0 ? step.kv : null;
+  // The run may be another model's than the one that is loaded now.
+  const isOfThis = ["name", "dtype", "weight_bytes"].every((key) => store.model?.[key] === store.loaded?.[key]);
+  return isOfThis && step?.kv && step.kv[0] > 0 && step.kv[1] > 0 ? step.kv : null;
 };
 
 function limits(model) {

@@ -108,7 +108,10 @@ function inWords(layer, index, held, positions) {
   if (layer.kind === "shared" && layer.source != null) parts.push(say("views.layers.reads", { number: layer.source + 1 }));
   if (layer.kv_heads) parts.push(say("views.layers.heads", { n: layer.kv_heads, size: layer.key_size }));
   const stored = own(layer, held);
-  if (stored?.[0] != null) parts.push(say("views.layers.stored", { n: stored[0], all: positions }));
+  if (stored?.[0] != null) {
+    const key = stored[0] > positions ? "views.layers.room" : "views.layers.stored";
+    parts.push(say(key, { n: stored[0], all: positions }));
+  }
   if (stored) parts.push(bytes(stored[1]));
   return parts.join(say("views.layers.joint"));
 }

@@ -14,6 +14,8 @@ const SLOWER = 1.05;
 const MEASURES = ["weights", "perplexity", "time", "kl", "changed"];
 
 const words = (key, args) => say(`views.precision.${key}`, args);
+// The first column is named after the format that was really loaded.
+const labels = (job) => job.head.precisions.map((name, i) => job.summary?.models[i]?.precision ?? name);
 const rowsOf = (job, precision) => job.rows.filter((row) => row[PRECISION] === precision);
 
 const STYLES = [
@@ -135,7 +137,7 @@ export function precision(root) {
     drawText(job);
     if (!hasRows) return;
     keys.forEach((key, i) => write(key.words, words(`key_${i + 1}`, { precision: job.head.precisions[i + 1] ?? "" })));
-    fillTable(table, words("title"), job.head.precisions, tableRows(job));
+    fillTable(table, words("title"), labels(job), tableRows(job));
     write(note, notes(job));
     chart.drawSoon();
   };

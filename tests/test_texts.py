@@ -75,11 +75,11 @@ def test_every_control_with_keys_has_its_words(language):
 
 def test_what_jobs_and_choices_refuse_is_said_in_every_language():
     messages = texts()[DEFAULT_LANGUAGE]["messages"]
-    long = RunTokens([1] * MAX_POSITIONS, [(1, "a")], "m", "float32")
+    long = RunTokens([1] * MAX_POSITIONS, [(1, "a")], "m", "float32", 260)
     refusals = [
         lambda: CachingWork(long, "none"),
         lambda: tokens_of(LastLogs(), ""),
-        lambda: check_model(SimpleNamespace(name="n"), long),
+        lambda: check_model(SimpleNamespace(name="n", vocab_size=260), long),
         lambda: read_model_choice("x", "", "none", "auto", Offer()),
         lambda: read_model_choice("default", "\0", "none", "auto", Offer()),
     ]
@@ -87,7 +87,7 @@ def test_what_jobs_and_choices_refuse_is_said_in_every_language():
         with pytest.raises(RequestError) as caught:
             refuse()
         assert placeholders(messages[caught.value.message_key]) == set(caught.value.message_values)
-    note = CachingWork(RunTokens([1], [(1, "a")] * 300, "m", "float32"), "none").note
+    note = CachingWork(RunTokens([1], [(1, "a")] * 300, "m", "float32", 260), "none").note
     assert placeholders(messages[note["key"]]) == set(note["args"])
     assert "model_kept" in messages
 

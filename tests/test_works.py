@@ -27,7 +27,7 @@ from decoding.views.work_kinds import CachingWork, PrecisionWork, RooflineWork
 from decoding.views.works import Works
 from decoding.worker import Worker
 
-LM = SimpleNamespace(name="m", device="cpu", dtype="float32", vocab_size=100)
+LM = SimpleNamespace(name="m", device="cpu", dtype="float32", quantization=None, vocab_size=100)
 
 
 class ScriptedModel:
@@ -83,7 +83,9 @@ def turns(monkeypatch):
 
 
 def run_of(tokens=3, prompt=4, model="m"):
-    return RunTokens(list(range(prompt)), [(7 + i, "x") for i in range(tokens)], model, "float32")
+    return RunTokens(
+        list(range(prompt)), [(7 + i, "x") for i in range(tokens)], model, "float32", LM.vocab_size
+    )
 
 
 def caching(other="none", **run):
@@ -117,6 +119,7 @@ def test_a_comparison_of_caches_from_its_head_to_its_sums(works, turns):
     assert (last["state"], last["total"], last["progress"]) == ("finished", 3, None)
     assert {frame["work"] for frame in frames} == {last["work"]}
     assert last["summary"] == {
+        "measured_on": {"name": "m", "format": "float32"},
         "plain_seconds": 0.03,
         "other_seconds": 0.09,
         "largest_logit_difference": 1.0,
@@ -186,6 +189,16 @@ def test_a_new_job_ends_the_earlier_one_without_a_word_from_it(works, turns):
     assert (last["state"], last["summary"]["other_bytes"]) == ("finished", 300)
 
 
+def test_a_job_that_one_of_another_kind_replaced_says_that_it_stopped(works, turns):
+    first = works.frames("ann", "caching", caching())
+    next(first)
+    second = works.frames("ann", "precision", lambda: PrecisionWork(run_of()))
+    next(second)
+    turns.release(1)
+    assert [frame["state"] for frame in read(first)][-1:] == ["stopped"]
+    second.close()
+
+
 def test_closing_the_frames_ends_the_job_at_once(works, turns):
     frames = works.frames("ann", "caching", caching())
     next(frames)
@@ -229,12 +242,12 @@ def test_a_run_that_nobody_knows_is_refused_and_the_last_job_stays():
     assert caught.value.message_key == "work_without_run"
 
 
-def test_without_a_cache_the_comparison_is_bounded_and_says_so():
+def test_a_comparison_is_bounded_and_says_so():
     long = run_of(tokens=300)
     work = CachingWork(long, "none")
     assert (work.total, len(work.head["tokens"])) == (MAX_TOKENS, MAX_TOKENS)
     assert work.note == {"key": "work_cut", "args": {"kept": 256, "total": 300}}
-    assert CachingWork(long, "quantized").total == 300
+    assert CachingWork(long, "quantized").total == MAX_TOKENS
     assert PrecisionWork(long).total == 3 * MAX_TOKENS
     near = CachingWork(run_of(tokens=20, prompt=MAX_POSITIONS - 5), "none")
     assert near.total == 5
@@ -297,6 +310,7 @@ def test_the_roofline_is_one_record(works, monkeypatch):
     last = read(works.frames("ann", "roofline", RooflineWork))[-1]
     assert (last["state"], last["rows"]) == ("finished", [])
     assert last["summary"] == {
+        "measured_on": {"name": "m", "format": "float32"},
         "flops_per_second": 1e12,
         "bytes_per_second": 1e10,
         "device": "cpu",

@@ -25,12 +25,14 @@ class RunTokens:
         tokens: (token id, printable text) of each new token.
         model: name of the model that made them.
         dtype: its number format.
+        vocab_size: entries of its vocabulary.
     """
 
     prompt_ids: list[int]
     tokens: list[tuple[int, str]]
     model: str
     dtype: str
+    vocab_size: int
 
 
 class RunLog:
@@ -78,8 +80,9 @@ class RunLog:
     @property
     def tokens(self) -> RunTokens:
         """The prompt's and the new tokens so far."""
-        name, dtype = ("", "") if self._model is None else (self._model.name, self._model.dtype)
-        return RunTokens(list(self._prompt_ids), list(self._tokens), name, dtype)
+        made = self._model
+        facts = ("", "", 0) if made is None else (made.name, made.dtype, made.vocab_size)
+        return RunTokens(list(self._prompt_ids), list(self._tokens), *facts)
 
     def next_frame(self, message: Message | None = None) -> str:
         """What no frame has carried yet: the head, once, and the newest steps."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LoadAs = Callable[[str | None], "LanguageModel"]
 
-# What grows with the square of the length, or reads the same text three times, ends here.
+# What reads the same text two or three times, or grows with the square of its length, ends here.
 MAX_TOKENS = 256
 MAX_POSITIONS = 2_048
 
@@ -97,13 +97,21 @@ def bounded(run: RunTokens) -> tuple[list[tuple[int, str]], Message | None]:
 def check_model(lm: LanguageModel, run: RunTokens) -> None:
     """Token ids mean something to the model that made them only."""
     name = lm.name or type(lm.model).__name__
-    if name != run.model:
+    if (name, lm.vocab_size) != (run.model, run.vocab_size):
         raise RequestError(
             f"This text was written by {run.model}, and now {name} is loaded: generate it anew.",
             "work_other_model",
             before=run.model,
             now=name,
         )
+
+
+def measured_model(lm: LanguageModel) -> dict[str, Any]:
+    """What stands beside the numbers: the model they were measured on."""
+    return {
+        "name": lm.name or type(lm.model).__name__,
+        "format": lm.quantization or str(lm.dtype).removeprefix("torch."),
+    }
 
 
 def stopping(is_stopped: IsStopped) -> Callable[[int, int], None]:

@@ -19,7 +19,14 @@ from decoding.comparison import (
 from decoding.views.frames import Message, number
 from decoding.views.run_log import RunTokens
 from decoding.views.settings import CACHE_KINDS, PLAIN_CACHE, read_choice
-from decoding.views.work import LoadAs, Model, bounded, check_model, stopping
+from decoding.views.work import (
+    LoadAs,
+    Model,
+    bounded,
+    check_model,
+    measured_model,
+    stopping,
+)
 from decoding.views.work_log import Row
 from decoding.worker import IsStopped, Stream
 
@@ -50,8 +57,7 @@ class CachingWork:
     def __init__(self, run: RunTokens, other: object) -> None:
         self._other = read_choice("other", other, OTHER_CACHES)
         self._run = run
-        is_bounded = self._other == UNCACHED
-        self._tokens, self.note = bounded(run) if is_bounded else (run.tokens, None)
+        self._tokens, self.note = bounded(run)
         self.total: int | None = len(self._tokens)
         self.head: dict[str, Any] = {
             "other": self._other,
@@ -60,6 +66,7 @@ class CachingWork:
             "model": run.model,
         }
         self._steps: list[ComparedStep] = []
+        self._measured_on: dict[str, Any] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -73,6 +80,7 @@ class CachingWork:
             from decoding.compare import compare_caches
 
             check_model(lm, self._run)
+            self._measured_on = measured_model(lm)
             ids = [token_id for token_id, _text in self._tokens]
             prompt_ids = self._run.prompt_ids
             return compare_caches(lm, prompt_ids, ids, self._other, stopping(is_stopped))
@@ -104,6 +112,7 @@ class CachingWork:
         if not steps:
             return None
         return {
+            "measured_on": self._measured_on,
             "plain_seconds": number(sum(step.plain.seconds for step in steps)),
             "other_seconds": number(sum(step.other.seconds for step in steps)),
             "largest_logit_difference": number(
@@ -178,7 +187,7 @@ class PrecisionWork:
 
     def _model_fields(self, event: PrecisionSummary) -> dict[str, Any]:
         return {
-            "precision": event.precision or self.head["precisions"][0],
+            "precision": event.precision or event.dtype,
             "dtype": event.dtype,
             "weight_bytes": event.weight_bytes,
             "perplexity": number(event.perplexity),
@@ -198,6 +207,7 @@ class RooflineWork:
     def __init__(self) -> None:
         self.head: dict[str, Any] = {"prompt_tokens": ROOFLINE_PROMPT_TOKENS}
         self.summary: dict[str, Any] | None = None
+        self._measured_on: dict[str, Any] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -210,6 +220,7 @@ class RooflineWork:
         def make(lm: LanguageModel, is_stopped: IsStopped) -> Iterator[Measured]:
             from decoding.roofline import measure_roofline, roofline_points
 
+            self._measured_on = measured_model(lm)
             # What the text says changes neither the arithmetic nor the bytes.
             prompt_ids = [i % lm.vocab_size for i in range(ROOFLINE_PROMPT_TOKENS)]
             roofline = measure_roofline(lm.device, lm.dtype)
@@ -221,6 +232,7 @@ class RooflineWork:
         """The record becomes the summary."""
         roofline, points = event
         self.summary = {
+            "measured_on": self._measured_on,
             "flops_per_second": number(roofline.flops_per_second),
             "bytes_per_second": number(roofline.bytes_per_second),
             "device": roofline.device,

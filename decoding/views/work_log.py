@@ -19,6 +19,7 @@ class WorkLog:
         message: what it waits for, what went wrong, or a note on what is shown.
         progress: (done, total) in rows; while a model loads, in bytes.
         summary: of the rows so far.
+        kind: of the job, as the frames name it.
     """
 
     def __init__(self, kind: str, head: dict[str, Any]) -> None:
@@ -27,7 +28,7 @@ class WorkLog:
         self.message: Message | None = None
         self.progress: tuple[int, int] | None = None
         self.summary: dict[str, Any] | None = None
-        self._kind = kind
+        self.kind = kind
         self._head = to_json(head)
         self._rows: list[str] = []
         self._sent: int | None = None
@@ -54,7 +55,7 @@ class WorkLog:
     def _frame(self, start: int, with_head: bool) -> str:
         known = {
             "work": self.log_id,
-            "kind": self._kind,
+            "kind": self.kind,
             "state": self.state,
             "message": self.message,
             "progress": self.progress,

@@ -62,8 +62,9 @@ class Works:
                 if not stream.done:
                     self._describe(log, work, stream)
                     yield log.next_frame()
-            # A job that a newer one replaced says no more: it would come after that one.
-            if self._newest.get(visitor) is not log:
+            # What a newer job of its kind replaced says no more: it would come after that one.
+            newer = self._newest.get(visitor)
+            if newer is not log and newer is not None and newer.kind == log.kind:
                 return
             log.state = "finished" if work.is_complete else "stopped"
             log.message, log.progress, log.summary = work.note, None, work.summary
