@@ -90,7 +90,7 @@ def test_the_layers_follow_the_cursor_with_measurement_and_formula(
     visit: Visit, address: str
 ) -> None:
     page = visit(address)
-    steps = run_to_end(page, "Layers", tokens=12)
+    steps = run_to_end(page, "Layers", charts=False, tokens=12)
     look_at(page, "layers")
     page.focus("#layers-chart")
     last_positions = steps[-1]["kv"][0]
@@ -111,7 +111,7 @@ def test_the_layers_follow_the_cursor_with_measurement_and_formula(
 
 def test_layers_with_a_sliding_window_are_cut(visit: Visit, serve: Serve) -> None:
     page = visit(serve(LanguageModel(tiny_model("mistral"), byte_tokenizer(), name="window")))
-    steps = run_to_end(page, "A window slides", tokens=6)
+    steps = run_to_end(page, "A window slides", charts=False, tokens=6)
     look_at(page, "layers")
     shows(page, "#layers-panel", "No formula for the whole: some layers keep only the last")
     assert "as measured" not in page.inner_text("#layers-panel")
@@ -128,7 +128,7 @@ def test_layers_with_a_sliding_window_are_cut(visit: Visit, serve: Serve) -> Non
 
 def test_a_state_is_drawn_as_what_does_not_grow(visit: Visit, serve: Serve) -> None:
     page = visit(serve(LanguageModel(tiny_model("mamba"), byte_tokenizer(), name="states")))
-    steps = run_to_end(page, "A state", tokens=6)
+    steps = run_to_end(page, "A state", charts=False, tokens=6)
     look_at(page, "layers")
     shows(page, "#layers-panel", "No formula for the whole: layers with a state hold the same")
     shows(page, "#layers-panel", "3 × state space, a state")
@@ -141,7 +141,7 @@ def test_a_state_is_drawn_as_what_does_not_grow(visit: Visit, serve: Serve) -> N
 
 def test_layers_that_store_nothing_are_hatched(visit: Visit, serve: Serve) -> None:
     page = visit(serve(LanguageModel(tiny_model("gemma4_text"), byte_tokenizer(), name="shared")))
-    run_to_end(page, "Shared", tokens=6)
+    run_to_end(page, "Shared", charts=False, tokens=6)
     look_at(page, "layers")
     shows(page, "#layers-panel", "read the keys and values of an earlier one")
     assert page.locator("#layers-chart .layer.shared [fill='url(#shared-layer)']").count() == 2
@@ -156,7 +156,7 @@ def test_a_run_without_a_cache_says_so(visit: Visit, address: str) -> None:
     ask(page, "No", tokens=2)
     page.wait_for_function(ENDED)
     page.set_checked("#setting-use_cache input", False)
-    steps = run_to_end(page, "No cache", tokens=6)
+    steps = run_to_end(page, "No cache", charts=False, tokens=6)
     assert [step["kv"] for step in steps] == [None] * 6
     look_at(page, "layers")
     shows(page, "#layers-panel", "There is no cache in this run")
@@ -195,7 +195,7 @@ def test_another_model_takes_over_and_the_run_that_is_shown_keeps_its_numbers(
 ) -> None:
     tokenizer = byte_tokenizer()
     page = visit(serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="first")))
-    run_to_end(page, "Before", tokens=6)
+    run_to_end(page, "Before", charts=False, tokens=6)
     look_at(page, "layers")
     before = reading(page, "layers")
     choose_model(page, str(folder))
@@ -214,7 +214,7 @@ def test_another_model_takes_over_and_the_run_that_is_shown_keeps_its_numbers(
     shows(page, "#caching-panel", "This text was written by first")
     assert work_of(page, "caching")["rows"] == []
 
-    run_to_end(page, "After", tokens=6)
+    run_to_end(page, "After", charts=False, tokens=6)
     look_at(page, "layers")
     shows(page, "#layers-panel", "2 · 2 layers · 2 KV heads")
     assert page.evaluate("decodingLive.store.model.name") == facts["name"]
@@ -232,7 +232,7 @@ def test_a_refused_model_is_told_as_text_and_the_old_one_stays(
     shows(page, "#status .note", name)
     assert page.locator("#status img").count() == 0
     assert loaded(page)["name"] == "tiny"
-    run_to_end(page, "Still here", tokens=3)
+    run_to_end(page, "Still here", charts=False, tokens=3)
     assert page.evaluate("decodingLive.store.model.name") == "tiny"
 
 

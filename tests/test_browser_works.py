@@ -85,7 +85,7 @@ def assert_no_keys(page: Any) -> None:
 
 def test_a_comparison_of_caches_from_click_to_sums(visit: Visit, address: str) -> None:
     page = visit(address)
-    steps = run_to_end(page, "Worth", tokens=12)
+    steps = run_to_end(page, "Worth", charts=False, tokens=12)
     job = work_to_end(page, "caching")
     assert job["state"] == "finished"
     rows, summary = job["rows"], job["summary"]
@@ -112,7 +112,7 @@ def test_a_comparison_of_caches_from_click_to_sums(visit: Visit, address: str) -
 
 def test_other_caches_are_chosen_from_the_list(visit: Visit, address: str) -> None:
     page = visit(address)
-    steps = run_to_end(page, "Other caches", tokens=6)
+    steps = run_to_end(page, "Other caches", charts=False, tokens=6)
     for other, name in (("static", "static cache"), ("quantized", "8-bit cache")):
         choose_other(page, other)
         job = work_to_end(page, "caching")
@@ -129,7 +129,7 @@ def test_other_caches_are_chosen_from_the_list(visit: Visit, address: str) -> No
 
 def test_lost_frames_of_a_job_are_fetched_again(visit: Visit, address: str) -> None:
     page = visit(address)
-    run_to_end(page, "Gaps", tokens=60)
+    run_to_end(page, "Gaps", charts=False, tokens=60)
     page.evaluate(
         """() => {
             const { receive } = decodingLive;
@@ -153,11 +153,11 @@ def test_a_model_that_cannot_be_quantized_here_is_back_after_the_refusal(
     visit: Visit, address: str
 ) -> None:
     page = visit(address)
-    run_to_end(page, "Precision", tokens=4)
+    run_to_end(page, "Precision", charts=False, tokens=4)
     job = work_to_end(page, "precision", seconds=60)
     assert job["state"] == "error"
     shows(page, "#precision-panel", "cannot be had in another number format")
-    run_to_end(page, "Back", tokens=4)
+    run_to_end(page, "Back", charts=False, tokens=4)
 
 
 def test_without_a_run_there_is_nothing_to_compare(visit: Visit, address: str) -> None:
@@ -181,7 +181,7 @@ def test_the_roofline_is_measured(visit: Visit, address: str) -> None:
 
 def test_a_comparison_is_stopped(visit: Visit, slow_address: str) -> None:
     page = visit(slow_address)
-    run_to_end(page, "Stop", tokens=60)
+    run_to_end(page, "Stop", charts=False, tokens=60)
     page.click("#caching-start")
     page.wait_for_selector("#work-stop", state="visible")
     look_at(page, "caching")
@@ -192,12 +192,12 @@ def test_a_comparison_is_stopped(visit: Visit, slow_address: str) -> None:
     assert 0 < len(job["rows"]) < 60
     shows(page, "#caching-panel", "Stopped.")
     page.wait_for_selector("#work-stop", state="hidden")
-    run_to_end(page, "Goes on", tokens=3)
+    run_to_end(page, "Goes on", charts=False, tokens=3)
 
 
 def test_a_closed_tab_ends_its_comparison(visit: Visit, slow_address: str) -> None:
     first = visit(slow_address)
-    run_to_end(first, "First", tokens=80)
+    run_to_end(first, "First", charts=False, tokens=80)
     first.click("#caching-start")
     first.wait_for_selector("#work-stop", state="visible")
     second = visit(slow_address)
@@ -217,7 +217,7 @@ def default_address(serve: Serve) -> str:
 @pytest.mark.timeout(400)
 def test_the_default_model_in_three_precisions(visit: Visit, default_address: str) -> None:
     page = visit(default_address)
-    steps = run_to_end(page, "Why is the sky blue?", tokens=6, chat=True)
+    steps = run_to_end(page, "Why is the sky blue?", charts=False, tokens=6, chat=True)
     before = page.evaluate("decodingLive.store.loaded.weight_bytes")
     job = work_to_end(page, "precision", seconds=200)
     assert job["state"] == "finished", job["message"]
@@ -243,7 +243,7 @@ def test_the_default_model_in_three_precisions(visit: Visit, default_address: st
     page.wait_for_timeout(500)
     page.click("#work-stop")
     assert wait_for_work(page, "precision", job["id"])["state"] == "stopped"
-    run_to_end(page, "It is back", tokens=2)
+    run_to_end(page, "It is back", charts=False, tokens=2)
     assert page.evaluate("decodingLive.store.loaded.weight_bytes") == before
 
 
@@ -253,7 +253,7 @@ def test_hostile_tokens_stay_text_in_a_comparison(visit: Visit, serve: Serve) ->
     model = slow_llama(len(tokenizer))
     prefer_in_turn(model, [tokenizer.convert_tokens_to_ids(text) for text in texts])
     page = visit(serve(LanguageModel(model, tokenizer, name="<b>${window.pw=1}</b>")))
-    run_to_end(page, "go", tokens=len(texts))
+    run_to_end(page, "go", charts=False, tokens=len(texts))
     job = work_to_end(page, "caching")
     assert job["state"] == "finished", job["message"]
     shown = [text for _id, text in job["head"]["tokens"]]
@@ -268,7 +268,7 @@ def test_hostile_tokens_stay_text_in_a_comparison(visit: Visit, serve: Serve) ->
 
 def test_comparisons_leave_nothing_behind(visit: Visit, address: str) -> None:
     page = visit(address)
-    run_to_end(page, "Growth", tokens=8)
+    run_to_end(page, "Growth", charts=False, tokens=8)
     for _ in range(2):
         work_to_end(page, "caching")
     nodes, listeners = counts(page)
@@ -284,7 +284,7 @@ def test_the_section_speaks_the_readers_language(visit: Visit, address: str) -> 
     for panel in PANELS:
         look_at(page, panel)
         assert_no_keys(page)
-    run_to_end(page, "你好", tokens=6)
+    run_to_end(page, "你好", charts=False, tokens=6)
     for kind in ("caching", "roofline"):
         assert work_to_end(page, kind, seconds=60)["state"] == "finished"
     page.click("#model .label-wrap")
@@ -296,7 +296,7 @@ def test_the_section_speaks_the_readers_language(visit: Visit, address: str) -> 
 
 def test_the_section_fits_a_narrow_page(visit: Visit, address: str) -> None:
     page = visit(address, viewport={"width": 420, "height": 900})
-    run_to_end(page, "Narrow", tokens=40)
+    run_to_end(page, "Narrow", charts=False, tokens=40)
     for kind in ("caching", "roofline"):
         work_to_end(page, kind, seconds=60)
     page.click("#model .label-wrap")
