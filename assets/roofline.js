@@ -7,7 +7,7 @@ import { work } from "./work.js";
 import { bytes, duration, fixed, say, share } from "./words.js";
 
 const KIND = "roofline";
-const MARGIN = { l: 58, r: 16, t: 20, b: 38 };
+const MARGIN = { l: 76, r: 16, t: 20, b: 38 };
 const UNITS = ["", "k", "M", "G", "T", "P"];
 const SYMBOLS = { prefill: "diamond", decode: "circle" };
 const COLOURS = { prefill: "entropy", decode: "drawn" };
