@@ -116,8 +116,9 @@ function verdict(job) {
     difference: small(summary?.largest_logit_difference), kl: small(summary?.mean_kl_nats),
   };
   const isProven = job.state === "finished" && n > 1 && changed === 0 && summary?.largest_logit_difference < SAME_LOGITS;
-  return `${words("differences", args)} ${words(changed > 0 ? "changed" : "same", args)}${
-    isProven && isUncached(job) ? ` ${words("proof")}` : ""}`;
+  const sentences = [words("differences", args), words(changed > 0 ? "changed" : "same", args)];
+  if (isProven && isUncached(job)) sentences.push(words("proof"));
+  return sentences.join(say("views.sentence.joint"));
 }
 
 /** The panel: cost in a table, both curves in a chart, the answer in a sentence and a text. */
@@ -130,7 +131,7 @@ export function caching(root) {
   const frame = workPanel(
     root, KIND,
     make("div", { className: "numbers" }, table, proof),
-    make("div", {}, make("p", { className: "key" }, ...plain.parts, ...other.parts), box),
+    make("div", {}, make("p", { className: "key" }, plain.entry, other.entry), box),
     textBox,
   );
   const text = new MarkedText(textBox);

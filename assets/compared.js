@@ -86,7 +86,7 @@ export class MarkedText {
 /** A line's sign for a chart's key, as the chart draws it, and the words to come beside it. */
 export function keyEntry(name) {
   const words = make("span");
-  return { words, parts: [make("i", { className: `line-sign ${name}` }), words] };
+  return { words, entry: make("span", {}, make("i", { className: `line-sign ${name}` }), words) };
 }
 
 const superscript = (n) => String(n).replace(/./g, (sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]));

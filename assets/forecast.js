@@ -86,6 +86,7 @@ function figure(model) {
   curves.forEach(({ y }, i) => annotations.push({
     x: Math.log10(right), y: Math.log10(Math.max(1, y.at(-1))), xanchor: "right", yanchor: "bottom", showarrow: false,
     text: say("views.forecast.batch", { n: BATCHES[i] }), font: { ...font, color: colour("drawn") },
+    bgcolor: colour("card"), borderpad: 0,
   }));
   if (model.context_length) {
     shapes.push({ type: "line", x0: model.context_length, x1: model.context_length, yref: "paper", y0: 0, y1: 1, line: { color: colour("soft"), width: 1, dash: "dot" } });
@@ -135,7 +136,7 @@ export function forecast(root) {
     write(empty, say(store.loaded ? "views.forecast.unknown" : "views.forecast.empty"));
     root.classList.toggle("is-empty", !known());
     if (!known()) return;
-    if (kinds.has("head") || kinds.has("look")) write(text, sentences(known()).join(" "));
+    if (kinds.has("head") || kinds.has("look")) write(text, sentences(known()).join(say("views.sentence.joint")));
     if (["head", "look", "run", "cursor", "steps"].some((kind) => kinds.has(kind))) chart.drawSoon();
   };
 }

@@ -106,7 +106,8 @@ function picture(svg, shown, heads) {
 function inWords(layer, index, held, positions) {
   const parts = [say("views.layers.layer", { number: index + 1 }), say(`views.layers.kind_${layer.kind}`)];
   if (layer.kind === "shared" && layer.source != null) parts.push(say("views.layers.reads", { number: layer.source + 1 }));
-  if (layer.kv_heads) parts.push(say("views.layers.heads", { n: layer.kv_heads, size: layer.key_size }));
+  if (layer.kind === "latent") parts.push(say("views.layers.compressed", { n: layer.key_size + layer.value_size }));
+  else if (layer.kv_heads) parts.push(say("views.layers.heads", { n: layer.kv_heads, size: layer.key_size }));
   const stored = own(layer, held);
   if (stored?.[0] != null) {
     const key = stored[0] > positions ? "views.layers.room" : "views.layers.stored";

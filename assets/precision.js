@@ -90,7 +90,7 @@ function notes(job) {
     share: share(model.weight_bytes / first.weight_bytes),
   }));
   const isDear = device.startsWith("cpu") && times.some((time) => time > SLOWER);
-  return [...sentences, ...(isDear ? [words("cpu")] : [])].join(" ");
+  return [...sentences, ...(isDear ? [words("cpu")] : [])].join(say("views.sentence.joint"));
 }
 
 /** The panel: one column of a table for each precision, KL along the text, the text with marks. */
@@ -103,7 +103,7 @@ export function precision(root) {
   const frame = workPanel(
     root, KIND,
     make("div", { className: "numbers" }, table, note),
-    make("div", {}, make("p", { className: "key" }, ...keys.flatMap((key) => key.parts)), box),
+    make("div", {}, make("p", { className: "key" }, ...keys.map((key) => key.entry)), box),
     textBox,
   );
   const text = new MarkedText(textBox);

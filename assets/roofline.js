@@ -7,7 +7,7 @@ import { work } from "./work.js";
 import { bytes, duration, fixed, say, share } from "./words.js";
 
 const KIND = "roofline";
-const MARGIN = { l: 76, r: 16, t: 20, b: 38 };
+const MARGIN = { l: 68, r: 16, t: 20, b: 38 };
 const UNITS = ["", "k", "M", "G", "T", "P"];
 const SYMBOLS = { prefill: "diamond", decode: "circle" };
 const COLOURS = { prefill: "entropy", decode: "drawn" };
@@ -95,7 +95,7 @@ function sentences(summary) {
   const limits = pointsOf(summary).map((point) => words(point.isMemoryBound ? "memory_bound" : "compute_bound", {
     name: nameOf(point), intensity: small(point.intensity), ridge,
   }));
-  return [...limits, words("why")].join(" ");
+  return [...limits, words("why")].join(say("views.sentence.joint"));
 }
 
 function peaks(summary) {
@@ -116,7 +116,7 @@ export function roofline(root) {
   const frame = workPanel(
     root, KIND,
     make("div", { className: "numbers" }, measured, table, limit, estimate),
-    make("div", {}, make("p", { className: "key" }, ...roof.parts), box),
+    make("div", {}, make("p", { className: "key" }, roof.entry), box),
   );
   const chart = new Chart(box, () => ({
     ...figure(work(KIND).summary),

@@ -19,6 +19,7 @@ from decoding.views.texts import DEFAULT_LANGUAGE, examples, texts
 from decoding.views.work_controls import WorkControls, build_memory_section
 
 SCRIPTS = ("page.js", "controls.js")
+STYLES = ("page.css", "memory.css")
 
 
 @dataclass
@@ -154,10 +155,11 @@ def head(limits: Limits) -> str:
     modules = "".join(
         f'<script type="module" src="{FILES_ADDRESS}/{name}"></script>' for name in SCRIPTS
     )
+    styles = "".join(f'<link rel="stylesheet" href="{FILES_ADDRESS}/{name}">' for name in STYLES)
     return (
         f"{_data('decoding-live-texts', texts())}{_data('decoding-live-examples', shown)}"
         f"{_data('decoding-live-catalogue', [asdict(entry) for entry in catalogue()])}"
-        f'<link rel="stylesheet" href="{FILES_ADDRESS}/page.css">'
+        f"{styles}"
         f'<script src="{FILES_ADDRESS}/plotly.min.js" defer></script>{modules}'
     )
 
