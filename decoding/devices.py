@@ -14,6 +14,8 @@ from decoding.facts import DeviceShare
 
 # The decoder's layers are the only numbered modules that every parameter below them repeats.
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|layer)\.(\d+)\.")
+# What sees or hears beside it has numbered layers too.
+OTHER_PARTS = re.compile(r"(?:^|[._])(?:vision|visual|image|audio|speech|qformer)")
 
 
 def input_device(model: Any) -> torch.device:
@@ -39,7 +41,7 @@ def device_shares(model: Any) -> tuple[DeviceShare, ...]:
     for name, device, size in _stored(model):
         sizes[device] += size
         match = LAYER.search(name)
-        if match:
+        if match and not OTHER_PARTS.search(name):
             layers[device].add(int(match[1]))
     return tuple(DeviceShare(d, tuple(sorted(layers[d])), size) for d, size in sizes.items())
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from accelerate import cpu_offload, disk_offload, dispatch_model
 from conftest import byte_tokenizer, tiny_model
+from torch import nn
 
 from decoding import LanguageModel, decode, load_model
 from decoding.devices import device_shares, input_device, weight_bytes
@@ -32,6 +33,18 @@ def test_layers_on_the_disk_are_told_from_those_in_memory(tmp_path: Path) -> Non
     one_layer = sum(p.nbytes for p in tiny_model("llama").model.layers[0].parameters())
     assert away.weight_bytes == 2 * one_layer
     assert here.weight_bytes + away.weight_bytes == whole
+
+
+def test_the_layers_of_what_sees_are_no_decoder_layers() -> None:
+    model = nn.ModuleDict(
+        {
+            "vision_tower": nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(2, 2)] * 5)}),
+            "visual": nn.ModuleDict({"blocks": nn.ModuleList([nn.Linear(2, 2)] * 6)}),
+            "language_model": nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(2, 2)])}),
+        }
+    )
+    (share,) = device_shares(model)
+    assert share.layers == (0,)
 
 
 @pytest.mark.parametrize("offload", ["cpu", "disk"])
