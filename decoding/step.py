@@ -37,8 +37,8 @@ class KVCacheSize:
         tokens: positions that the cache stands for.
         bytes: sum over all tensors that its layers hold.
         layer_bytes: the same, layer by layer; sums to `bytes`.
-        layer_tokens: positions whose keys and values each layer stores; `None` for a
-            layer that keeps a state instead.
+        layer_tokens: positions whose keys and values each layer stores, of a static cache
+            those it has room for; `None` for a layer that keeps a state instead.
     """
 
     tokens: int
