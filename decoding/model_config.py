@@ -10,12 +10,12 @@ from typing import Any
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from decoding.checkpoint import check_config, check_gguf, read_json, without_config
-from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
+from decoding.default_model import DEFAULT_MODEL_NAME
 from decoding.errors import ModelLoadError
 from decoding.hub import hub_config
-from decoding.progress import Progress, say_nothing
 from decoding.source import local_path
 
+DEFAULT_CONFIG = Path(__file__).with_name("default_config.json")
 # The largest models have some 130 layers and 512 experts; a config may claim anything.
 MOST_PARTS = 2048
 MOST_EXPERTS = 32_768  # Doge's are rows of a table
@@ -25,19 +25,17 @@ COUNTS_PARTS = re.compile(
 LISTS_PARTS = re.compile(r"layer|block|type|pattern")
 
 
-def read_config(
-    name_or_path: str | Path | None, progress: Progress = say_nothing
-) -> PreTrainedConfig:
+def read_config(name_or_path: str | Path | None) -> PreTrainedConfig:
     """The config of a model: a Hub id, a folder, a `.gguf` file, or the default model.
 
-    Of the Hub only config.json is fetched, of a GGUF file only the header is read.
+    Of the Hub only config.json is fetched, of a GGUF file only the header is read; the default
+    model's config comes with this program.
 
     Raises:
         ModelLoadError: as `load_model`, or the config is broken.
     """
     if name_or_path is None:
-        folder = default_model_folder(progress)
-        return _from_file(folder / "config.json", DEFAULT_MODEL_NAME)
+        return _from_file(DEFAULT_CONFIG, DEFAULT_MODEL_NAME)
     path = local_path(name_or_path)
     if path is None:
         return _from_file(hub_config(str(name_or_path)), str(name_or_path))
@@ -66,7 +64,7 @@ def check_parts(config: dict[str, Any], name: str) -> None:
 
 def _from_file(file: Path, name: str) -> PreTrainedConfig:
     check_config(read_json(file, name), name)
-    return _made(_content(file.parent, name), name)
+    return _made(_content(file, name), name)
 
 
 def _from_gguf(file: Path) -> PreTrainedConfig:
@@ -76,10 +74,10 @@ def _from_gguf(file: Path) -> PreTrainedConfig:
     return _made(content, file.name)
 
 
-def _content(folder: Path, name: str, **gguf: str) -> dict[str, Any]:
+def _content(path: Path, name: str, **gguf: str) -> dict[str, Any]:
     """As transformers reads it, which has a way of its own to write infinity."""
     try:
-        content, _ = PreTrainedConfig.get_config_dict(folder, local_files_only=True, **gguf)
+        content, _ = PreTrainedConfig.get_config_dict(path, local_files_only=True, **gguf)
     except Exception as error:  # whatever a broken file makes the reader stumble over
         raise _broken(name, error) from error
     return dict(content)

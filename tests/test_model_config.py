@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from decoding import ModelLoadError
 from decoding import hub as hub_room
 from decoding.blueprint import blueprint
-from decoding.model_config import MOST_PARTS, read_config
+from decoding.default_model import DEFAULT_MODEL_NAME, default_model_folder
+from decoding.model_config import DEFAULT_CONFIG, MOST_PARTS, read_config
+from decoding.progress import say_nothing
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], **FAMILIES["llama"]}
 BAD_NAMES = '{"model_type": "llama", "architectures": [5]}'
@@ -66,6 +69,24 @@ def test_a_broken_config_gives_one_sentence_soon(tmp_path: Path, broken: dict[st
     assert len(str(error.value)) < 700
     assert "\n" not in str(error.value)
     assert time.perf_counter() - started < 20
+
+
+def test_the_default_models_config_is_there_without_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DECODING_LIVE_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("fetched"))
+    config = read_config(None)
+    assert (config.name_or_path, config.num_hidden_layers) == (DEFAULT_MODEL_NAME, 30)
+    assert not (tmp_path / "empty").exists()
+
+
+@pytest.mark.default_model
+def test_the_default_models_config_is_that_of_its_folder() -> None:
+    folder = default_model_folder(say_nothing)
+    prepared = json.loads((folder / "config.json").read_text())
+    del prepared["transformers_version"]  # of whoever prepared it
+    assert json.loads(DEFAULT_CONFIG.read_text()) == prepared
 
 
 @pytest.mark.parametrize(
