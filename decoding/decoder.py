@@ -11,6 +11,7 @@ from torch import LongTensor, Tensor
 from transformers import GenerationConfig, InfNanRemoveLogitsProcessor
 
 from decoding.detokenizer import Detokenizer, token_piece, token_text
+from decoding.devices import computing_devices
 from decoding.distribution import Measurement, measure
 from decoding.errors import GenerationConfigError, LogitsError
 from decoding.inference import OnPrefill, cache_size, free_cache, infer
@@ -76,6 +77,7 @@ def _run(
     """One inference, one token, one step, until a criterion says stop."""
     ids = generation.input_ids
     detokenizer = Detokenizer(lm.tokenizer)
+    devices = computing_devices(lm.model)
     index, finish_reason = 0, None
     try:
         while finish_reason is None:
@@ -110,7 +112,7 @@ def _run(
                 kv_cache=cache_size(generation, fed_tokens=ids.shape[1] - 1),
                 seconds=seconds,
                 finish_reason=finish_reason,
-                memory=memory_in_use(lm.device),
+                memory=memory_in_use(*devices),
             )
             index += 1
     finally:

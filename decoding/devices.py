@@ -29,6 +29,18 @@ def input_device(model: Any) -> torch.device:
     return torch.device("cuda", wanted) if isinstance(wanted, int) else torch.device(wanted)
 
 
+def computing_devices(model: Any) -> tuple[torch.device, ...]:
+    """Where a model computes and its cache lies, the device of the token ids first.
+
+    Offloaded layers compute on an accelerator; the CPU computes where there is none.
+    """
+    here = input_device(model)
+    stored = [torch.device(name) for _, name, _ in _stored(model) if name != "disk"]
+    found = tuple(dict.fromkeys((here, *stored)))
+    accelerators = tuple(device for device in found if device.type not in ("cpu", "meta"))
+    return accelerators or (here,)
+
+
 def weight_bytes(model: Any) -> int:
     """Measured over the storage of all parameters and buffers; offloaded ones by shape."""
     return sum(size for _, _, size in _stored(model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import PreTrainedConfig
@@ -12,6 +12,7 @@ from decoding.blueprint import blueprint
 from decoding.disk import in_words
 from decoding.errors import ModelLoadError, ModelTooLargeError
 from decoding.memory import free_memory
+from decoding.memory import in_words as devices_in_words
 from decoding.placement import Placement
 
 # Beside the weights: a short cache, an inference's intermediate results, torch's buffers.
@@ -47,35 +48,49 @@ def check_fits(name: str, weight_bytes: WeightBytes, placement: Placement, room:
         ModelTooLargeError: they do not fit; it names what would.
     """
     wanted = (placement.dtype, placement.quantization)
-    free = _free(placement) + room.reclaimable_bytes
-    limit = free - ROOM_TO_COMPUTE_BYTES
-    if room.limit_bytes is not None:
-        limit = min(limit, room.limit_bytes)
+    devices, limit = devices_for(placement), _limit(placement, room)
     needed = weight_bytes(*wanted)
     if needed <= limit:
         return needed
-    sizes = {_label(*form): weight_bytes(*form) for form in _smaller_forms(*wanted)}
-    fitting = sorted((label for label in sizes if sizes[label] <= limit), key=lambda f: -sizes[f])
+    sizes = {
+        _label(*form): weight_bytes(*form)
+        for form in _smaller_forms(*wanted)
+        if weight_bytes(*form) <= _limit(replace(placement, quantization=form[1]), room)
+    }
+    fitting = sorted(sizes, key=lambda form: -sizes[form])
     whose = f"the operator allows {in_words(limit)}"
     if limit != room.limit_bytes:
         spare = in_words(ROOM_TO_COMPUTE_BYTES)
-        whose = f"{in_words(free)} are free on {placement.device}, {spare} of them to compute in"
+        free = limit + ROOM_TO_COMPUTE_BYTES
+        where = devices_in_words(devices)
+        whose = f"{in_words(free)} are free on {where}, {spare} of them to compute in"
     raise ModelTooLargeError(
         f"{name} does not fit into memory: in {_label(*wanted)} its weights take "
         f"{in_words(needed)}, and {whose}; {_advice(fitting, sizes)}",
         needed,
         max(limit, 0),
-        str(placement.device),
+        devices_in_words(devices),
         tuple(fitting),
     )
 
 
-def _free(placement: Placement) -> int:
-    """Where a model may be spread, what does not fit onto the accelerators goes to the CPU."""
+def _limit(placement: Placement, room: Room) -> int:
+    """Bytes that the weights may take."""
+    free = free_memory(*devices_for(placement)) + room.reclaimable_bytes
+    limit = free - ROOM_TO_COMPUTE_BYTES
+    return limit if room.limit_bytes is None else min(limit, room.limit_bytes)
+
+
+def devices_for(placement: Placement) -> tuple[torch.device, ...]:
+    """Where a model's weights may lie: spread over several accelerators, or on the one.
+
+    What does not fit onto the accelerators goes to the CPU, which bitsandbytes refuses.
+    """
     if placement.device_map != "auto":
-        return free_memory(placement.device)
+        return (placement.device,)
     accelerators = [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
-    return sum(free_memory(device) for device in (*accelerators, torch.device("cpu")))
+    rest = [torch.device("cpu")] if placement.quantization is None else []
+    return (*accelerators, *rest)
 
 
 def size_of_gguf(config: PreTrainedConfig) -> WeightBytes:

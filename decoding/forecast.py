@@ -10,12 +10,14 @@ import torch
 from transformers import PreTrainedConfig
 
 from decoding.blueprint import Blueprint, blueprint
+from decoding.devices import computing_devices
 from decoding.errors import ModelLoadError
 from decoding.facts import CacheLayer
-from decoding.memory import free_memory, total_memory
+from decoding.fit import devices_for
+from decoding.memory import free_memory, in_words, total_memory
 from decoding.model_config import read_config
 from decoding.models import LanguageModel
-from decoding.placement import QUANTIZATIONS, pick_device, pick_dtype
+from decoding.placement import QUANTIZATIONS, Placement, device_map, pick_device, pick_dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class MemoryForecast:
         weight_bytes: measured of a loaded model, else by the shapes of its weights.
         cache_layers: how each decoder layer remembers.
         context_length: positions the model was made for; `None` where it has no limit.
-        device: that it lies on, or would.
+        device: that it lies on, or would; of several, how many.
         free_bytes: memory that is free there now.
         total_bytes: memory that is there.
         is_loaded: the weights are in memory already, and so not in what is free.
@@ -123,6 +125,8 @@ def forecast_of(
         raise ModelLoadError(f'quantization must be "8bit", "4bit" or None, not {quantization!r}.')
     torch_device = pick_device(device)
     torch_dtype = pick_dtype(dtype, torch_device)
+    spread = device_map(device, torch_device)
+    devices = devices_for(Placement(torch_device, torch_dtype, spread, quantization))
     return MemoryForecast(
         name=plan.name,
         dtype=_dtype_name(torch_dtype),
@@ -130,15 +134,16 @@ def forecast_of(
         weight_bytes=plan.weight_bytes(torch_dtype, quantization),
         cache_layers=_known(plan.cache_layers(torch_dtype.itemsize), plan.name),
         context_length=plan.context_length,
-        device=str(torch_device),
-        free_bytes=free_memory(torch_device),
-        total_bytes=total_memory(torch_device),
+        device=in_words(devices),
+        free_bytes=free_memory(*devices),
+        total_bytes=total_memory(*devices),
         is_loaded=False,
         packed_as=plan.packed_as,
     )
 
 
 def _of_loaded(lm: LanguageModel) -> MemoryForecast:
+    devices = computing_devices(lm.model)
     return MemoryForecast(
         name=lm.name,
         dtype=_dtype_name(lm.dtype),
@@ -146,9 +151,9 @@ def _of_loaded(lm: LanguageModel) -> MemoryForecast:
         weight_bytes=lm.weight_bytes,
         cache_layers=_known(lm.cache_layers, lm.name),
         context_length=lm.context_length,
-        device=str(lm.device),
-        free_bytes=free_memory(lm.device),
-        total_bytes=total_memory(lm.device),
+        device=in_words(devices),
+        free_bytes=free_memory(*devices),
+        total_bytes=total_memory(*devices),
         is_loaded=True,
     )
 

@@ -6,7 +6,7 @@ import ctypes
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,11 +20,51 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 NO_LIMIT = 1 << 60  # cgroup v1 writes "none" as the largest number of pages
 
 
-def memory_in_use(device: torch.device) -> MemoryInUse | None:
-    """What the allocator of a device holds now; of the CPU, what the process has.
+def memory_in_use(*devices: torch.device) -> MemoryInUse | None:
+    """What the allocator of a device holds now, of several together; of the CPU, the process.
 
-    Counters only: the device is not made to finish its work first.
+    Counters only: the devices are not made to finish their work first.
+
+    Args:
+        devices: all of one type.
     """
+    found = [_in_use(device) for device in devices]
+    counted = [memory for memory in found if memory is not None]
+    if not counted:
+        return None
+    reserved = [memory.reserved_bytes for memory in counted if memory.reserved_bytes is not None]
+    return MemoryInUse(
+        counted[0].kind,
+        sum(memory.bytes for memory in counted),
+        sum(reserved) if reserved else None,
+    )
+
+
+def free_memory(*devices: torch.device) -> int:
+    """Bytes that new allocations could get on a device, or on several together.
+
+    CUDA: what the driver has left and what torch keeps without using it. MPS: what the
+    recommended working set leaves. Else what the operating system has available, within the
+    limits of the process's control groups.
+    """
+    return sum(map(_free, devices))
+
+
+def total_memory(*devices: torch.device) -> int:
+    """Bytes of memory that a device has, or several together; of the CPU, what is allowed."""
+    return sum(map(_total, devices))
+
+
+def in_words(devices: Sequence[torch.device]) -> str:
+    """What is summed over, for people: `cuda:0`, `2 GPUs`, `2 GPUs and the CPU`."""
+    if len(devices) == 1:
+        return str(devices[0])
+    count = sum(device.type != "cpu" for device in devices)
+    gpus = "1 GPU" if count == 1 else f"{count} GPUs"
+    return gpus if count == len(devices) else f"{gpus} and the CPU"
+
+
+def _in_use(device: torch.device) -> MemoryInUse | None:
     if device.type == "cuda":
         allocated, reserved = torch.cuda.memory_allocated, torch.cuda.memory_reserved
         return MemoryInUse("cuda", allocated(device), reserved(device))
@@ -36,13 +76,7 @@ def memory_in_use(device: torch.device) -> MemoryInUse | None:
     return MemoryInUse("process", _process(os.getpid()).memory_info().rss, None)
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that a new allocation could get on a device.
-
-    CUDA: what the driver has left and what torch keeps without using it. MPS: what the
-    recommended working set leaves. Else what the operating system has available, within the
-    limits of the process's control groups.
-    """
+def _free(device: torch.device) -> int:
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         free: int = torch.cuda.mem_get_info(device)[0]
@@ -54,8 +88,7 @@ def free_memory(device: torch.device) -> int:
     return int(min([psutil.virtual_memory().available, *limits]))
 
 
-def total_memory(device: torch.device) -> int:
-    """Bytes of memory that a device has; of the CPU, that this process may use."""
+def _total(device: torch.device) -> int:
     if device.type == "cuda":
         total: int = torch.cuda.mem_get_info(device)[1]
         return total

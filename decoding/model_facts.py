@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from decoding.detokenizer import Detokenizer, token_text
-from decoding.devices import device_shares
+from decoding.devices import computing_devices, device_shares
 from decoding.facts import ModelFacts
 from decoding.memory import free_memory, total_memory
 from decoding.run import PromptToken, RunHead, RunRequest
@@ -78,8 +78,8 @@ def model_facts(lm: LanguageModel) -> ModelFacts:
         cache_layers=lm.cache_layers,
         placement=device_shares(lm.model),
         memory_kind=_memory_kind(lm.device.type),
-        free_bytes=free_memory(lm.device),
-        total_bytes=total_memory(lm.device),
+        free_bytes=free_memory(*computing_devices(lm.model)),
+        total_bytes=total_memory(*computing_devices(lm.model)),
     )
 
 

@@ -10,10 +10,15 @@ from accelerate import cpu_offload, disk_offload, dispatch_model
 from conftest import byte_tokenizer, tiny_model
 from torch import nn
 
-from decoding import LanguageModel, decode, load_model
-from decoding.devices import device_shares, input_device, weight_bytes
+from decoding import LanguageModel, decode, forecast_memory, load_model
+from decoding import decoder as decoder_room
+from decoding import devices as room
+from decoding import forecast as forecast_room
+from decoding import model_facts as facts_room
+from decoding.devices import computing_devices, device_shares, input_device, weight_bytes
 from decoding.facts import DeviceShare
 from decoding.model_facts import model_facts
+from decoding.step import MemoryInUse
 
 
 def test_all_of_a_small_model_lies_on_its_device(tiny_lm: LanguageModel) -> None:
@@ -62,6 +67,31 @@ def test_an_offloaded_model_decodes_as_before(tmp_path: Path, offload: str) -> N
         s.token_id for s in decode(expected, "Hi", **wanted)
     ]
     assert lm.weight_bytes == expected.weight_bytes
+
+
+def test_a_spread_model_computes_on_all_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["cuda:0", "cuda:1", "cpu", "disk", "cuda:1"]
+    stored = [(f"part.{i}", name, 1) for i, name in enumerate(names)]
+    monkeypatch.setattr(room, "_stored", lambda _model: iter(stored))
+    monkeypatch.setattr(room, "input_device", lambda _model: torch.device("cuda", 0))
+    assert list(map(str, computing_devices(nn.Module()))) == ["cuda:0", "cuda:1"]
+
+
+def test_what_is_told_of_a_spread_model_is_of_all_its_devices(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = (torch.device("cuda", 0), torch.device("cuda", 1))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda d: 300)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda d: 500)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d: (1000, 4000))
+    for reader in (facts_room, forecast_room, decoder_room):
+        monkeypatch.setattr(reader, "computing_devices", lambda _model: both)
+    facts, forecast = model_facts(tiny_lm), forecast_memory(tiny_lm)
+    assert (facts.free_bytes, facts.total_bytes) == (2400, 8000)
+    assert (forecast.free_bytes, forecast.total_bytes) == (2400, 8000)
+    assert forecast.device == "2 GPUs"
+    step = next(decode(tiny_lm, "Hi", max_new_tokens=1))
+    assert step.memory == MemoryInUse("cuda", 600, 1000)
 
 
 def test_a_model_s_facts_are_complete(tiny_lm: LanguageModel) -> None:

@@ -101,17 +101,37 @@ def test_what_would_make_way_counts_as_free_and_a_budget_binds(free: Any) -> Non
     assert error.fitting == ("8bit", "4bit")
 
 
-def test_a_model_that_may_be_spread_has_all_accelerators_and_the_cpu(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Two GPUs and the CPU: gigabytes free by device."""
     sizes = {"cuda:0": 10, "cuda:1": 12, "cpu": 20}
-    monkeypatch.setattr(room_of_fit, "free_memory", lambda d: sizes[str(d)] * 10**9)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(
+        room_of_fit, "free_memory", lambda *devices: sum(sizes[str(d)] * 10**9 for d in devices)
+    )
+    return sizes
+
+
+def test_a_model_that_may_be_spread_has_all_accelerators_and_the_cpu(
+    gpus: dict[str, int],
+) -> None:
     spread = Placement(torch.device("cuda"), torch.float32, "auto", None)
     assert check_fits("some/one", size, spread, Room()) == 40 * 10**9
-    sizes["cpu"] = 10
-    with pytest.raises(ModelTooLargeError):
+    gpus["cpu"] = 10
+    with pytest.raises(ModelTooLargeError, match="32 GB are free on 2 GPUs and the CPU"):
         check_fits("some/one", size, spread, Room())
+
+
+def test_packed_weights_are_not_spread_onto_the_cpu(gpus: dict[str, int]) -> None:
+    gpus |= {"cuda:0": 4, "cuda:1": 4}
+    packed = Placement(torch.device("cuda"), torch.float32, "auto", "8bit")
+    with pytest.raises(ModelTooLargeError, match="8 GB are free on 2 GPUs, ") as caught:
+        check_fits("some/one", size, packed, Room())
+    assert caught.value.fitting == ("4bit",)
+    plain = Placement(torch.device("cuda"), torch.float32, "auto", None)
+    with pytest.raises(ModelTooLargeError) as caught:
+        check_fits("some/one", size, plain, Room())
+    assert caught.value.fitting == ("bfloat16", "4bit")
 
 
 @pytest.mark.parametrize(

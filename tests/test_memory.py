@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from decoding import memory
-from decoding.memory import free_memory, memory_in_use, release_memory, total_memory
+from decoding.memory import free_memory, in_words, memory_in_use, release_memory, total_memory
 from decoding.step import MemoryInUse
 
 CPU = torch.device("cpu")
@@ -47,6 +47,21 @@ def test_cuda_by_torchs_own_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory_in_use(CUDA) == MemoryInUse("cuda", 300, 500)
     assert free_memory(CUDA) == 1000 + 200
     assert total_memory(CUDA) == 4000
+
+
+def test_several_devices_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda d: 300 + d.index)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda d: 500 + d.index)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d: (1000 + 10 * d.index, 4000))
+    both = (CUDA, torch.device("cuda", 1))
+    assert memory_in_use(*both) == MemoryInUse("cuda", 601, 1001)
+    assert (free_memory(*both), total_memory(*both)) == (1200 + 1210, 8000)
+    assert [in_words(d) for d in (both, (*both, CPU), (CUDA, CPU), (CUDA,))] == [
+        "2 GPUs",
+        "2 GPUs and the CPU",
+        "1 GPU and the CPU",
+        "cuda:0",
+    ]
 
 
 def test_mps_by_torchs_own_count(monkeypatch: pytest.MonkeyPatch) -> None:
