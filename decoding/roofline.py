@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ MEASURING_SECONDS = 0.5
 LEAST_RUNS = 2
 DECODE_INFERENCES = 8
 ROUNDS = 2
+OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory")
 
 
 def measure_roofline(device: torch.device, dtype: torch.dtype) -> Roofline:
@@ -46,7 +48,9 @@ def measure_roofline(device: torch.device, dtype: torch.dtype) -> Roofline:
             device=str(device),
             dtype=str(dtype).removeprefix("torch."),
         )
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:  # torch has a class for an accelerator's, none for the CPU's
+        if not isinstance(error, torch.OutOfMemoryError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
         raise DecodingError(
             f"There is too little memory left on {device} to measure it: load a smaller model."
         ) from error
@@ -58,8 +62,8 @@ def roofline_points(
     """Where the prefill of a prompt and the decoding after it lie on the roofline.
 
     FLOPs are counted over the model's operations on shapes alone. Bytes are an estimate: all
-    weights once, which a mixture of experts need not read, and the cache, but not what lies
-    between two layers. Seconds are the best of two rounds.
+    weights, which a mixture of experts need not read, once for each chunk of the prompt, and
+    the cache, but not what lies between two layers. Seconds are the best of two rounds.
 
     Args:
         lm: model and tokenizer.
@@ -74,32 +78,39 @@ def roofline_points(
         DecodingError: the prompt cannot be fed, or the model not be counted.
     """
     prompt_tokens = len(prompt_ids)
-    rounds = [_round(lm, prompt_ids, on_prefill) for _ in range(ROUNDS)]
+    chunks: set[int] = set()
+
+    def count(done: int, total: int) -> None:
+        chunks.add(done)
+        if on_prefill is not None:
+            on_prefill(done, total)
+
+    rounds = [_round(lm, prompt_ids, count) for _ in range(ROUNDS)]
     prefill = min((sides[0] for sides in rounds), key=lambda side: side.seconds)
     after = [(index, side) for sides in rounds for index, side in enumerate(sides[1:])]
     index, decode = min(after, key=lambda entry: entry[1].seconds)
+    # What is not fed lies in the cache; without one, everything is fed.
+    cached_tokens = prompt_tokens + index + 1 - decode.input_tokens
     counted = blueprint(lm.model.config, type(lm.model))
     return (
         RooflinePoint(
             phase="prefill",
             tokens=prefill.input_tokens,
             flops=counted.flops(prompt_tokens, 0),
-            bytes=lm.weight_bytes + (prefill.kv_bytes or 0),
+            bytes=len(chunks) * lm.weight_bytes + (prefill.kv_bytes or 0),
             seconds=prefill.seconds,
         ),
         RooflinePoint(
             phase="decode",
             tokens=decode.input_tokens,
-            flops=counted.flops(1, prompt_tokens + index),
+            flops=counted.flops(decode.input_tokens, cached_tokens),
             bytes=lm.weight_bytes + (decode.kv_bytes or 0),
             seconds=decode.seconds,
         ),
     )
 
 
-def _round(
-    lm: LanguageModel, prompt_ids: Sequence[int], on_prefill: OnPrefill | None
-) -> list[Side]:
+def _round(lm: LanguageModel, prompt_ids: Sequence[int], on_prefill: OnPrefill) -> list[Side]:
     """A prefill and a few inferences; the prompt's last token stands for the new ones."""
     tokens = [prompt_ids[-1]] * (DECODE_INFERENCES + 1)
     run = ForcedRun(lm, prompt_ids, tokens, on_prefill=on_prefill)

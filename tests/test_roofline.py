@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import byte_tokenizer, tiny_model
 
-from decoding import DecodingError, LanguageModel
+from decoding import DecodingError, LanguageModel, inference
 from decoding import roofline as roofline_module
 from decoding.comparison import Roofline, RooflinePoint
 from decoding.roofline import measure_roofline, roofline_points
@@ -67,6 +68,38 @@ def test_no_memory_left_to_measure_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline_module, "_flops_per_second", full)
     with pytest.raises(DecodingError, match="too little memory left on cpu"):
         measure_roofline(CPU, torch.float32)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory", "no kernel"],
+)
+def test_the_cpu_has_no_error_class_of_its_own(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    def full(device: torch.device, dtype: torch.dtype) -> float:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(roofline_module, "_flops_per_second", full)
+    expected = RuntimeError if words == "no kernel" else DecodingError
+    with pytest.raises(expected) as caught:
+        measure_roofline(CPU, torch.float32)
+    assert type(caught.value) is expected
+
+
+def test_each_chunk_of_the_prompt_reads_the_weights(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "CPU_PREFILL_CHUNK", 20)
+    prefill, _ = roofline_points(tiny_lm, PROMPT)
+    cache = len(PROMPT) * tiny_lm.kv_bytes_per_token
+    assert prefill.bytes == 3 * tiny_lm.weight_bytes + cache
+
+
+def test_without_a_cache_an_inference_does_all_that_it_is_fed() -> None:
+    lm = LanguageModel(tiny_model("openai-gpt"), byte_tokenizer())
+    prefill, decode = roofline_points(lm, PROMPT[:12])
+    assert decode.tokens > prefill.tokens == 12
+    assert decode.bytes == prefill.bytes == lm.weight_bytes
+    assert decode.flops > prefill.flops
 
 
 def test_points_of_a_model(tiny_lm: LanguageModel) -> None:
