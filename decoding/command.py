@@ -51,14 +51,18 @@ def _memory(options: argparse.Namespace) -> str:
     from transformers.utils import logging
 
     from decoding.blueprint import blueprint
-    from decoding.forecast import forecast_of
+    from decoding.forecast import file_bytes_of, forecast_of
     from decoding.memory_report import report_lines, report_object
     from decoding.model_config import read_config
 
     logging.set_verbosity_error()
     plan = blueprint(read_config(options.model))
     forecast = forecast_of(
-        plan, device=options.device, dtype=options.dtype, quantization=options.quantization
+        plan,
+        device=options.device,
+        dtype=options.dtype,
+        quantization=options.quantization,
+        file_bytes=file_bytes_of(options.model),
     )
     what = plan, forecast, options.batch, options.positions
     return json.dumps(report_object(*what)) if options.json else "\n".join(report_lines(*what))

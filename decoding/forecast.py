@@ -13,11 +13,12 @@ from decoding.blueprint import Blueprint, blueprint
 from decoding.devices import computing_devices
 from decoding.errors import ModelLoadError
 from decoding.facts import CacheLayer
-from decoding.fit import devices_for
+from decoding.fit import ROOM_TO_COMPUTE_BYTES, devices_for
 from decoding.memory import free_memory, in_words, total_memory
 from decoding.model_config import read_config
 from decoding.models import LanguageModel
 from decoding.placement import QUANTIZATIONS, Placement, device_map, pick_device, pick_dtype
+from decoding.source import local_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +31,22 @@ class MemoryForecast:
         name: of the model.
         dtype: of the computation and of the cache's values, such as `"float32"`.
         quantization: of the weights; `None` without.
-        weight_bytes: measured of a loaded model, else by the shapes of its weights.
+        weight_bytes: measured of a loaded model, else by the shapes of its weights; of weights
+            that were published packed, the size of their files; `None` where that is not known,
+            and then no length is.
         cache_layers: how each decoder layer remembers.
         context_length: positions the model was made for; `None` where it has no limit.
         device: that it lies on, or would; of several, how many.
         free_bytes: memory that is free there now.
         total_bytes: memory that is there.
         is_loaded: the weights are in memory already, and so not in what is free.
-        packed_as: how the published weights are quantized already; `weight_bytes` is then of
-            the unpacked ones.
+        packed_as: how the published weights are quantized already.
     """
 
     name: str
     dtype: str
     quantization: str | None
-    weight_bytes: int
+    weight_bytes: int | None
     cache_layers: tuple[CacheLayer, ...]
     context_length: int | None
     device: str
@@ -58,9 +60,16 @@ class MemoryForecast:
         return batch * sum(layer.bytes_at(positions) for layer in self.cache_layers)
 
     @property
-    def cache_room_bytes(self) -> int:
-        """What is left for a cache; negative where the weights alone do not fit."""
-        return self.free_bytes - (0 if self.is_loaded else self.weight_bytes)
+    def cache_room_bytes(self) -> int | None:
+        """What is left for a cache; negative where the weights alone do not fit.
+
+        Before a model is loaded, beside the room that `load_model` wants to compute in.
+        """
+        if self.is_loaded:
+            return self.free_bytes
+        if self.weight_bytes is None:
+            return None
+        return self.free_bytes - self.weight_bytes - ROOM_TO_COMPUTE_BYTES
 
     def outgrows_weights_at(self, batch: int = 1) -> int | None:
         """The first length at which the cache is larger than the weights; `None`: never."""
@@ -74,7 +83,9 @@ class MemoryForecast:
         """
         return self._longest_within(self.cache_room_bytes, batch)
 
-    def _longest_within(self, limit_bytes: int, batch: int) -> int | None:
+    def _longest_within(self, limit_bytes: int | None, batch: int) -> int | None:
+        if limit_bytes is None:
+            return None
         grows = sum(x.position_bytes for x in self.cache_layers if x.max_positions is None)
         windows = max((x.max_positions or 0 for x in self.cache_layers), default=0)
         if self.cache_bytes(max(windows, 1), batch) <= limit_bytes and not grows:
@@ -110,7 +121,21 @@ def forecast_memory(
             )
         return _of_loaded(model)
     config = model if isinstance(model, PreTrainedConfig) else read_config(model)
-    return forecast_of(blueprint(config), device=device, dtype=dtype, quantization=quantization)
+    return forecast_of(
+        blueprint(config),
+        device=device,
+        dtype=dtype,
+        quantization=quantization,
+        file_bytes=None if isinstance(model, PreTrainedConfig) else file_bytes_of(model),
+    )
+
+
+def file_bytes_of(name_or_path: str | Path | None) -> int | None:
+    """The size of a folder's weight files; `None` where there are none on this machine."""
+    path = None if name_or_path is None else local_path(name_or_path)
+    if path is None or not path.is_dir():
+        return None
+    return sum(file.stat().st_size for file in path.glob("*.safetensors")) or None
 
 
 def forecast_of(
@@ -119,8 +144,17 @@ def forecast_of(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     quantization: str | None = None,
+    file_bytes: int | None = None,
 ) -> MemoryForecast:
-    """The same from a blueprint that is there already."""
+    """The same from a blueprint that is there already.
+
+    Args:
+        plan: of the model.
+        device: as in `load_model`.
+        dtype: as in `load_model`.
+        quantization: as in `load_model`.
+        file_bytes: of its weight files, which packed ones keep; `None` where not known.
+    """
     if quantization not in (None, *QUANTIZATIONS):
         raise ModelLoadError(f'quantization must be "8bit", "4bit" or None, not {quantization!r}.')
     torch_device = pick_device(device)
@@ -131,7 +165,9 @@ def forecast_of(
         name=plan.name,
         dtype=_dtype_name(torch_dtype),
         quantization=quantization,
-        weight_bytes=plan.weight_bytes(torch_dtype, quantization),
+        weight_bytes=plan.weight_bytes(torch_dtype, quantization)
+        if plan.packed_as is None
+        else file_bytes,
         cache_layers=_known(plan.cache_layers(torch_dtype.itemsize), plan.name),
         context_length=plan.context_length,
         device=in_words(devices),

@@ -15,6 +15,7 @@ from decoding.forecast import MemoryForecast
 from decoding.placement import QUANTIZATIONS
 
 LENGTHS = (512, 2048, 8192, 32_768, 131_072)
+UNKNOWN = "not known before it is loaded"
 WHY_NO_FORMULA = {
     "sliding": "some layers keep only a window",
     "latent": "layers keep compressed keys and values",
@@ -82,11 +83,15 @@ def _facts(plan: Blueprint, forecast: MemoryForecast) -> list[tuple[str, str]]:
     form = forecast.quantization or forecast.dtype
     free, total = in_bytes(forecast.free_bytes), in_bytes(forecast.total_bytes)
     outgrows = _length(forecast, forecast.outgrows_weights_at(), "no length")
-    packed = f"; published packed as {forecast.packed_as}" if forecast.packed_as else ""
+    weights = UNKNOWN if forecast.weight_bytes is None else in_bytes(forecast.weight_bytes)
+    if forecast.weight_bytes is None:
+        outgrows = UNKNOWN
+    if forecast.packed_as:
+        form = f"published packed as {forecast.packed_as}"
     return [
         ("parameters", f"{plan.parameters:,}"),
-        ("weights", f"{in_bytes(forecast.weight_bytes)} ({form}{packed})"),
-        ("in each format", ", ".join(forms)),
+        ("weights", f"{weights} ({form})"),
+        ("in each format", ", ".join(forms) or UNKNOWN),
         ("layers of the cache", ", ".join(f"{n} {kind}" for kind, n in kinds.items())),
         ("a position costs", _growth(forecast)),
         ("by the formula", _formula(forecast)),
@@ -123,6 +128,8 @@ def _formula(forecast: MemoryForecast) -> str:
 
 
 def _longest(forecast: MemoryForecast) -> str:
+    if forecast.cache_room_bytes is None:
+        return UNKNOWN
     if forecast.cache_room_bytes < 0:
         return "none: the weights alone do not fit"
     return _length(forecast, forecast.longest_context(), "any length")
@@ -137,7 +144,8 @@ def _length(forecast: MemoryForecast, positions: int | None, without: str) -> st
 
 def _cell(forecast: MemoryForecast, positions: int, batch: int) -> str:
     size = forecast.cache_bytes(positions, batch)
-    return in_bytes(size) + ("*" if size > forecast.cache_room_bytes else " ")
+    room = forecast.cache_room_bytes
+    return in_bytes(size) + ("*" if room is not None and size > room else " ")
 
 
 def _row(first: str, cells: Sequence[str]) -> str:
@@ -145,7 +153,12 @@ def _row(first: str, cells: Sequence[str]) -> str:
 
 
 def _weights(plan: Blueprint, forecast: MemoryForecast) -> dict[str, int]:
-    """Bytes of the weights in each format; what is not packed is in the forecast's own."""
+    """Bytes of the weights in each format; what is not packed is in the forecast's own.
+
+    Empty where they were published packed: they stay so.
+    """
+    if forecast.packed_as:
+        return {}
     dtype = getattr(torch, forecast.dtype)
     plain = {name: plan.weight_bytes(getattr(torch, name)) for name in ("float32", "bfloat16")}
     return plain | {name: plan.weight_bytes(dtype, name) for name in QUANTIZATIONS}

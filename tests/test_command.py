@@ -88,7 +88,7 @@ def test_kinds_windows_and_states_in_words(
 def test_what_does_not_fit_is_marked(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("decoding.forecast.free_memory", lambda _device: 3_000_000)
+    monkeypatch.setattr("decoding.forecast.free_memory", lambda _device: 203_000_000)
     assert main(["memory", str(folder), "--dtype", "float32", "--positions", "2048,4096"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].split() == ["2,048", "1.0", "MB", "8.4", "MB*", "33.6", "MB*"]
@@ -102,7 +102,19 @@ def test_published_packed_weights_are_told(
 ) -> None:
     with_config(folder, {**CONFIG, "quantization_config": {"quant_method": "gptq", "bits": 4}})
     assert main(["memory", str(folder), "--dtype", "float32"]) == 0
-    assert "(float32; published packed as gptq)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    unknown = "not known before it is loaded"
+    assert f"weights                         {unknown} (published packed as gptq)" in told
+    assert f"longest context that fits here  {unknown}" in told
+    assert f"cache outgrows the weights at   {unknown}" in told
+    assert f"in each format                  {unknown}" in told
+    (folder / "model.safetensors").write_bytes(b"x" * 1000)
+    assert main(["memory", str(folder), "--dtype", "float32"]) == 0
+    told = capsys.readouterr().out
+    assert "weights                         1.0 kB (published packed as gptq)" in told
+    assert "cache outgrows the weights at   2 positions" in told
+    assert main(["memory", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == {}
 
 
 @pytest.mark.parametrize(

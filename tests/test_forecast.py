@@ -15,6 +15,7 @@ from transformers import LlamaConfig
 from decoding import LanguageModel, MemoryForecast, ModelLoadError, decode, forecast_memory
 from decoding import forecast as room
 from decoding.facts import CacheLayer
+from decoding.fit import ROOM_TO_COMPUTE_BYTES
 from decoding.kv_cache import cache_of, kv_cache_size
 
 FULL = CacheLayer("full", 0, 2, 8, 8, 100, 0, None)
@@ -26,7 +27,16 @@ POSITIONS = 2000
 
 def made(*layers: CacheLayer, weights: int = 5000, free: int = 9000) -> MemoryForecast:
     return MemoryForecast(
-        "hand", "float32", None, weights, layers, 50, "cpu", free, 10_000, is_loaded=False
+        "hand",
+        "float32",
+        None,
+        weights,
+        layers,
+        50,
+        "cpu",
+        free + ROOM_TO_COMPUTE_BYTES,
+        ROOM_TO_COMPUTE_BYTES + 10_000,
+        is_loaded=False,
     )
 
 
@@ -58,8 +68,28 @@ def test_by_hand_what_stops_growing_fits_at_any_length_or_at_few() -> None:
 def test_by_hand_weights_that_do_not_fit_and_weights_that_are_there() -> None:
     assert made(FULL, free=4000).cache_room_bytes == -1000
     assert made(FULL, free=4000).longest_context() == 0
-    loaded = dataclasses.replace(made(FULL, free=4000), is_loaded=True)
+    loaded = dataclasses.replace(made(FULL), free_bytes=4000, is_loaded=True)
     assert (loaded.cache_room_bytes, loaded.longest_context()) == (4000, 40)
+
+
+def test_by_hand_weights_of_unknown_size_promise_no_length() -> None:
+    unknown = dataclasses.replace(made(FULL), weight_bytes=None)
+    assert unknown.cache_room_bytes is None
+    assert unknown.longest_context() is None
+    assert unknown.outgrows_weights_at() is None
+    assert dataclasses.replace(unknown, is_loaded=True).cache_room_bytes == unknown.free_bytes
+
+
+def test_weights_that_were_published_packed_take_what_their_files_do(tmp_path: Path) -> None:
+    packing = {"quant_method": "gptq", "bits": 4}
+    config = LlamaConfig(vocab_size=260, hidden_size=32, num_hidden_layers=2)
+    config.quantization_config = packing
+    config.save_pretrained(tmp_path)
+    assert forecast_memory(tmp_path, device="cpu").weight_bytes is None
+    assert forecast_memory(config, device="cpu").weight_bytes is None
+    for part in (1, 2):
+        (tmp_path / f"model-{part}-of-2.safetensors").write_bytes(b"x" * 1000)
+    assert forecast_memory(tmp_path, device="cpu").weight_bytes == 2000
 
 
 layers = st.builds(
