@@ -54,7 +54,7 @@ def check_fits(name: str, weight_bytes: WeightBytes, placement: Placement, room:
         return needed
     sizes = {
         _label(*form): weight_bytes(*form)
-        for form in _smaller_forms(*wanted)
+        for form in ([] if isinstance(weight_bytes, SizeByFiles) else _smaller_forms(*wanted))
         if weight_bytes(*form) <= _limit(replace(placement, quantization=form[1]), room)
     }
     fitting = sorted(sizes, key=lambda form: -sizes[form])
@@ -116,10 +116,34 @@ def size_of(config: PreTrainedConfig, file_bytes: int) -> WeightBytes:
     try:
         plan = blueprint(config)
     except ModelLoadError:  # transformers may load it all the same
-        return lambda _dtype, _quantization: file_bytes
-    if plan.packed_as is not None:
-        return lambda _dtype, _quantization: file_bytes
-    return plan.weight_bytes
+        return SizeByFiles(file_bytes, _stored_bytes(config))
+    return SizeByFiles(file_bytes) if plan.packed_as is not None else plan.weight_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SizeByFiles:
+    """What weight files take in memory, where no shapes tell; quantized, at most that.
+
+    Attributes:
+        file_bytes: of all of them.
+        value_bytes: of a number in them, which become those of the wanted format; `None`
+            where they stay as they are.
+    """
+
+    file_bytes: int
+    value_bytes: int | None = None
+
+    def __call__(self, dtype: torch.dtype, quantization: str | None) -> int:
+        """Bytes in a number format."""
+        if self.value_bytes is None or quantization is not None:
+            return self.file_bytes
+        return self.file_bytes * dtype.itemsize // self.value_bytes
+
+
+def _stored_bytes(config: PreTrainedConfig) -> int | None:
+    """Of a number in the files, by the config, which need not say it."""
+    dtype = config.dtype or config.get_text_config(decoder=True).dtype
+    return dtype.itemsize if isinstance(dtype, torch.dtype) else None
 
 
 def _smaller_forms(

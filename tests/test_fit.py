@@ -146,7 +146,7 @@ def test_the_disk_is_looked_at_where_the_folder_will_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 10**9))
-    check_disk("some/one", 5 * 10**9, tmp_path / "not" / "yet" / "there")
+    check_disk("some/one", 3 * 10**9, tmp_path / "not" / "yet" / "there")
     with pytest.raises(ModelLoadError, match=r"6 GB are to be fetched .* 5 GB are free.*HF_HOME"):
         check_disk("some/one", 6 * 10**9, tmp_path / "not" / "yet" / "there")
 
@@ -214,6 +214,27 @@ def test_a_model_that_cannot_be_made_of_shapes_is_taken_at_its_files_size(
     monkeypatch.setattr(room_of_fit, "blueprint", fail)
     assert size_of(read_config(folder), 1234)(torch.float32, None) == 1234
     assert load_model(folder).name == "tiny"
+
+
+def test_files_of_smaller_numbers_grow_in_memory_and_nothing_is_advised(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, free: Any
+) -> None:
+    def fail(config: Any) -> None:
+        raise ModelLoadError("It looks at values.")
+
+    monkeypatch.setattr(room_of_fit, "blueprint", fail)
+    config = read_config(folder)
+    config.dtype = torch.bfloat16
+    sizes = size_of(config, 1_000_000)
+    assert sizes(torch.float32, None) == 2_000_000
+    assert sizes(torch.float16, None) == 1_000_000
+    assert sizes(torch.float32, "4bit") == 1_000_000  # at most
+    free(1_500_000)
+    with pytest.raises(ModelTooLargeError, match="choose a smaller model") as caught:
+        check_fits("some/one", sizes, on_cpu(torch.float32), Room())
+    assert caught.value.fitting == ()
+    config.dtype = None
+    assert size_of(config, 1234)(torch.float32, None) == 1234
 
 
 @pytest.mark.default_model
