@@ -8,16 +8,19 @@ from pathlib import Path
 
 from decoding.errors import ModelLoadError
 
+# For whatever else writes meanwhile: a full disk stops more than this program.
+MARGIN_BYTES = 2 * 10**9
+
 
 def check_disk(name: str, needed_bytes: int, folder: Path) -> None:
     """Raises `ModelLoadError` when what is still to be fetched does not fit onto the disk."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    if needed_bytes > free:
+    if needed_bytes + MARGIN_BYTES > free:
         raise ModelLoadError(
             f"{name} does not fit onto the disk: {in_words(needed_bytes)} are to be fetched into "
-            f"{folder}, and {in_words(free)} are free; make room, or set HF_HOME to a folder on "
-            "another disk."
+            f"{folder}, {in_words(MARGIN_BYTES)} are to stay free, and {in_words(free)} are "
+            "free; make room, or set HF_HOME to a folder on another disk."
         )
 
 

@@ -147,8 +147,8 @@ def test_the_disk_is_looked_at_where_the_folder_will_be(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 10**9))
     check_disk("some/one", 3 * 10**9, tmp_path / "not" / "yet" / "there")
-    with pytest.raises(ModelLoadError, match=r"6 GB are to be fetched .* 5 GB are free.*HF_HOME"):
-        check_disk("some/one", 6 * 10**9, tmp_path / "not" / "yet" / "there")
+    with pytest.raises(ModelLoadError, match=r"4 GB are to be fetched .* 5 GB are free.*HF_HOME"):
+        check_disk("some/one", 4 * 10**9, tmp_path / "not" / "yet" / "there")
 
 
 def test_a_full_disk_has_several_names() -> None:
