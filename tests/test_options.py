@@ -58,6 +58,16 @@ def test_what_is_no_size_is_refused(text, capsys):
 def test_any_model_may_be_typed_locally_and_not_on_a_space(monkeypatch, capsys):
     assert read_options([], "").any_model is True
     assert read_options(["--no-any-model"], "").any_model is False
+    for host, default in (
+        ("localhost", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.7", False),
+    ):
+        assert read_options(["--host", host], "").any_model is default
+        assert read_options(["--host", host, "--any-model"], "").any_model is True
     monkeypatch.setenv("SPACE_HOST", "me-decoding.hf.space")
     assert read_options([], "").any_model is False
     monkeypatch.setenv("DECODING_LIVE_ANY_MODEL", "true")

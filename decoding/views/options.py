@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from decoding.views.model_choice import DTYPES, QUANTIZATIONS, UNQUANTIZED
@@ -35,7 +36,6 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
     add("quantization", _quantization, None, "weights in 8 or 4 bits: 8bit or 4bit")
     add("device", str, "auto", "cuda, mps or cpu (default: %(default)s)")
     add("dtype", _dtype, "auto", f"{', '.join(DTYPES[1:])} (default: %(default)s)")
-    _add_any_model(parser, not space_host)
     add("memory-budget", _bytes, None, "bytes that models may hold, such as 8GB (default: one)")
     add("host", str, ALL_INTERFACES if space_host else "127.0.0.1", "address to listen on")
     add("port", int, 7860, "port to listen on (default: %(default)s)")
@@ -49,14 +49,25 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
     )
     add("max-prompt-chars", _positive, limits.prompt_chars, "longest prompt taken (%(default)s)")
     add("max-queue", _not_negative, limits.waiting, "runs that may wait in line (%(default)s)")
-    return parser.parse_args(argv)
+    _add_any_model(parser)
+    options = parser.parse_args(argv)
+    if options.any_model is None:
+        options.any_model = not space_host and _is_loopback(options.host)
+    return options
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _variable(name: str) -> str:
     return f"DECODING_LIVE_{name.upper().replace('-', '_')}"
 
 
-def _add_any_model(parser: argparse.ArgumentParser, default: bool) -> None:
+def _add_any_model(parser: argparse.ArgumentParser) -> None:
     variable = _variable("any-model")
     text = os.environ.get(variable, "").strip().lower()
     if text and text not in _SWITCH:
@@ -64,8 +75,9 @@ def _add_any_model(parser: argparse.ArgumentParser, default: bool) -> None:
     parser.add_argument(
         "--any-model",
         action=argparse.BooleanOptionalAction,
-        default=_SWITCH.get(text, default),
-        help="whether visitors may type in a Hub id, folder or .gguf file (not on a Space)",
+        default=_SWITCH.get(text),
+        help="whether visitors may type in a Hub id, folder or .gguf file (default: only where "
+        "the page listens on this machine alone)",
     )
 
 
