@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelInfo, get_token, hf_hub_download, snapshot_download
+from huggingface_hub import (
+    HfApi,
+    ModelInfo,
+    constants,
+    get_token,
+    hf_hub_download,
+    snapshot_download,
+)
 from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -29,6 +37,11 @@ from decoding.checkpoint import (
 from decoding.disk import check_disk, is_disk_full
 from decoding.errors import ModelLoadError
 from decoding.progress import Progress
+
+# Xet swallows what a progress raises, so that such a download could not be cancelled. Set here
+# and not in the environment: transformers may have been imported before this room.
+if "HF_HUB_DISABLE_XET" not in os.environ:
+    constants.HF_HUB_DISABLE_XET = True
 
 PROBE_SECONDS = 5.0
 BeforeFetching = Callable[[Path, int], None]

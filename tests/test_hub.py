@@ -233,3 +233,22 @@ def test_a_download_is_stopped_half_way_and_taken_up_again(hub: Hub, tmp_path: P
         hub.seconds_a_chunk = 0.0
     out, _ = run(hub, tmp_path, 'tell("someone/tiny")')
     assert "loaded someone/tiny" in out
+
+
+def test_downloads_go_by_the_way_that_can_be_cancelled() -> None:
+    code = """
+        import transformers
+        import huggingface_hub.constants as constants
+        import decoding.hub
+        print(constants.HF_HUB_DISABLE_XET)
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_XET"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.strip() == "True"
