@@ -120,7 +120,7 @@ class LiveModel:
             )
         else:
             steps = self._steps(ids, request)
-        yield run_head(lm, ids, request)
+        yield run_head(lm, ids, request, self.status.facts)
         try:
             for step in steps:
                 if isinstance(step, DecodingError):
@@ -219,11 +219,13 @@ class LiveModel:
         lm = self._shelf.get(choice, progress)
         try:
             if self._steps is None and not was_here:
-                _warm_up(lm)
+                _warm_up(lm, lambda done, total: progress("load", None, None))
             facts = model_facts(lm)
+            progress("load", None, None)
         except BaseException:
             del lm
-            self._shelf.free(choice)
+            if not was_here:
+                self._shelf.free(choice)
             raise
         self._choice = choice
         self.status = ModelStatus(state="ready", facts=facts)
@@ -240,14 +242,14 @@ class LiveModel:
         self.status = replace(self.status, stage=stage, progress=progress)
 
 
-def _warm_up(lm: LanguageModel) -> None:
+def _warm_up(lm: LanguageModel, on_prefill: OnPrefill) -> None:
     """One inference for nobody: the first one reads the weights from the disk.
 
     Without it that time would be shown as the first visitor's prefill.
     """
     from decoding.decoder import decode
 
-    list(decode(lm, [0], max_new_tokens=1))
+    list(decode(lm, [0], max_new_tokens=1, on_prefill=on_prefill))
 
 
 def _arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:

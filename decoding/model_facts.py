@@ -36,14 +36,19 @@ SHOWN_CONFIG = (
 )
 
 
-def run_head(lm: LanguageModel, ids: list[int], request: RunRequest) -> RunHead:
-    """The prompt as the model saw it, and the settings in force."""
+def run_head(
+    lm: LanguageModel, ids: list[int], request: RunRequest, facts: ModelFacts | None
+) -> RunHead:
+    """The prompt as the model saw it, and the settings in force.
+
+    `facts` are those of when the model was loaded: its free memory is no other in each run.
+    """
     own = lm.model.generation_config
     config = {name: getattr(own, name, None) for name in SHOWN_CONFIG} | request.generation
     if not config["do_sample"]:  # what only sampling heeds is not in force
         config = {name: value for name, value in config.items() if name not in SAMPLING_CONFIG}
     config |= {"seed": request.seed, "use_cache": request.use_cache}
-    return RunHead(_prompt_tokens(lm, ids), model_facts(lm), config)
+    return RunHead(_prompt_tokens(lm, ids), facts or model_facts(lm), config)
 
 
 def _prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]:

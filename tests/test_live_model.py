@@ -168,3 +168,12 @@ def test_an_error_from_a_lent_accelerator_keeps_its_sentence(live):
     too_long = RunRequest("a", {"do_sample": False, "max_new_tokens": 10_000}, 0)
     with pytest.raises(ContextLengthError, match="10,000"):
         drain(model.stream(too_long, no_progress))
+
+
+def test_each_run_tells_the_facts_of_when_the_model_was_loaded(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    model.wait()
+    request = RunRequest("Hi", GREEDY, seed=0)
+    for _ in range(2):
+        head = drain(model.stream(request, no_progress))[0]
+        assert head.model is model.status.facts

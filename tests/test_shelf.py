@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -193,7 +194,7 @@ def test_a_choice_that_cannot_run_is_given_up(
 ) -> None:
     model = live()
 
-    def fail(lm: LanguageModel) -> None:
+    def fail(lm: LanguageModel, on_prefill: Any) -> None:
         if lm.name == "qwen3":
             raise ModelLoadError("It cannot run.")
 
@@ -224,6 +225,34 @@ def test_a_load_that_is_stopped_half_way_is_undone(
     assert [status.state for status in drain(stream)] == ["loading"]
     assert name_of(model) == "llama"
     assert loads.begun == ["llama", "qwen3", "llama"]
+    assert loads.alive == 1
+
+
+@pytest.mark.parametrize(
+    "where", ["decoding.live_model._warm_up", "decoding.model_facts.model_facts"]
+)
+def test_a_load_that_is_stopped_at_its_very_end_is_undone(
+    live: Any, loads: Loads, monkeypatch: pytest.MonkeyPatch, folders: dict[str, str], where: str
+) -> None:
+    model = live()
+    at_the_end, stopped = threading.Event(), threading.Event()
+    module, name = where.rsplit(".", 1)
+    real = getattr(sys.modules[module], name)
+
+    def waits(lm: LanguageModel, *rest: Any) -> Any:
+        if lm.name == "qwen3":
+            at_the_end.set()
+            stopped.wait(20)
+        return real(lm, *rest)
+
+    monkeypatch.setattr(where, waits)
+    stream = model.switch(ModelChoice(folders["qwen3"]))
+    assert at_the_end.wait(20)
+    stream.close()
+    stopped.set()
+    model.worker.submit(lambda: None).result(20)
+    assert name_of(model) == "llama"
+    assert model.status.state == "ready"
     assert loads.alive == 1
 
 
