@@ -25,11 +25,15 @@ COUNTS_PARTS = re.compile(
 LISTS_PARTS = re.compile(r"layer|block|type|pattern")
 
 
-def read_config(name_or_path: str | Path | None) -> PreTrainedConfig:
+def read_config(name_or_path: str | Path | None, name: str | None = None) -> PreTrainedConfig:
     """The config of a model: a Hub id, a folder, a `.gguf` file, or the default model.
 
     Of the Hub only config.json is fetched, of a GGUF file only the header is read; the default
     model's config comes with this program.
+
+    Args:
+        name_or_path: what to read.
+        name: for people; a folder in the Hub's cache is named after a commit.
 
     Raises:
         ModelLoadError: as `load_model`, or the config is broken.
@@ -39,8 +43,8 @@ def read_config(name_or_path: str | Path | None) -> PreTrainedConfig:
     path = local_path(name_or_path)
     if path is None:
         return _from_file(hub_config(str(name_or_path)), str(name_or_path))
-    name = path.resolve().name
-    if name.lower().endswith(".gguf"):
+    name = name or path.resolve().name
+    if path.suffix.lower() == ".gguf":
         return _from_gguf(path)
     names = {file.name for file in path.iterdir()}
     if "config.json" not in names:

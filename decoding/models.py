@@ -129,7 +129,7 @@ def _load(
             f"quantization={placement.quantization!r}."
         )
     file_bytes = sum(file.stat().st_size for file in source.weight_files())
-    sizes = _sizes(source.path, file_bytes)
+    sizes = _sizes(source.path, source.name, file_bytes)
     needed = check_fits(source.name, sizes, placement, room)
     tokenizer = read_tokenizer(source)
     room.make(needed)
@@ -152,7 +152,7 @@ def _source(
             name = str(name_or_path)
 
             def check(config: Path, file_bytes: int) -> None:
-                check_fits(name, _sizes(config.parent, file_bytes), placement, room)
+                check_fits(name, _sizes(config.parent, name, file_bytes), placement, room)
 
             folder = hub_folder(name, progress, check)
         elif path.suffix.lower() == ".gguf":
@@ -164,8 +164,8 @@ def _source(
     return Source(name, folder)
 
 
-def _sizes(path: Path, file_bytes: int) -> WeightBytes:
-    config = read_config(path)
+def _sizes(path: Path, name: str, file_bytes: int) -> WeightBytes:
+    config = read_config(path, name)
     is_gguf = path.suffix.lower() == ".gguf"
     return size_of_gguf(config) if is_gguf else size_of(config, file_bytes)
 

@@ -181,3 +181,9 @@ def test_hub_models_without_a_config_to_be_had(hub: OneFileHub) -> None:
     hub.error = refused(RepositoryNotFoundError, 404)
     with pytest.raises(ModelLoadError, match="There is no model"):
         read_config("someone/small")
+
+
+def test_a_broken_config_is_told_by_the_models_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelLoadError, match="some/one"):
+        read_config(tmp_path, "some/one")
