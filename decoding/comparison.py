@@ -122,7 +122,7 @@ class RooflinePoint:
     Attributes:
         tokens: fed in the inference.
         flops: counted over the model's operations, a multiplication and an addition as two.
-        bytes: an estimate: the weights once, and the cache that is read and written.
+        bytes: an estimate: the weights once for each chunk of a prompt, and the cache.
         seconds: measured.
     """
 
