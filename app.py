@@ -105,6 +105,7 @@ def _choice_loader(load: Load, *, is_default: bool) -> LoadChoice:
                 room=room,
             )
         if choice == ModelChoice():
+            room.make(0)  # how much it needs, only its own function knows
             return load(progress)
         raise ModelLoadError(
             "The page was started with a model in memory, which cannot be had in another number "

@@ -74,16 +74,16 @@ class Shelf:
         _release()
 
     def _load(self, choice: ModelChoice, progress: Progress) -> LanguageModel:
-        if choice == OWN:
-            # It fitted when the program started, and says nothing of the bytes it needs.
-            self.free()
+        if choice == OWN and (self._load_choice is None or not self._models):
             return self._load_own(progress)
         if self._load_choice is None:
             return self.load_apart(choice, progress)
         from decoding.fit import Room
 
+        # The operator's own model may be larger than what visitors are allowed.
+        limit = None if choice == OWN else self._budget
         held = sum(lm.weight_bytes for lm in self._models.values())
-        return self._load_choice(choice, progress, Room(self._budget, held, self._make_way))
+        return self._load_choice(choice, progress, Room(limit, held, self._make_way))
 
     def _make_way(self, needed_bytes: int) -> None:
         """Frees what was not used for longest until so many bytes fit beside the rest."""
@@ -92,14 +92,15 @@ class Shelf:
             _release()
 
     def _fits_beside(self, needed_bytes: int) -> bool:
+        from decoding.devices import computing_devices
         from decoding.fit import ROOM_TO_COMPUTE_BYTES
         from decoding.memory import free_memory
 
         if self._budget is None:
             return False
         held = sum(lm.weight_bytes for lm in self._models.values())
-        device = next(iter(self._models.values())).device
-        is_free = needed_bytes + ROOM_TO_COMPUTE_BYTES <= free_memory(device)
+        devices = computing_devices(next(iter(self._models.values())).model)
+        is_free = needed_bytes + ROOM_TO_COMPUTE_BYTES <= free_memory(*devices)
         return is_free and held + needed_bytes <= self._budget
 
     def _keep_to_the_budget(self) -> None:

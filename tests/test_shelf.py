@@ -292,6 +292,20 @@ def test_a_budget_keeps_what_was_used_last(
     assert loads.begun == ["llama", "qwen3", "gpt2", "qwen3"], "it was used longest ago"
 
 
+def test_the_operators_own_comes_back_beside_what_fits(
+    live: Any, loads: Loads, folders: dict[str, str]
+) -> None:
+    size = load_model(folders["llama"]).weight_bytes
+    model = live(budget=int(2.5 * size))
+    gpt = ModelChoice(folders["gpt2"])
+    drain(model.switch(ModelChoice(folders["qwen3"])))
+    drain(model.switch(gpt))
+    drain(model.switch(ModelChoice()))
+    assert loads.begun == ["llama", "qwen3", "gpt2", "llama"], "it had to make way"
+    drain(model.switch(gpt))
+    assert loads.begun == ["llama", "qwen3", "gpt2", "llama"], "only the oldest made way"
+
+
 def test_what_is_larger_than_the_budget_is_refused(live: Any, folders: dict[str, str]) -> None:
     model = live(budget=1_000)
     with pytest.raises(ModelTooLargeError, match="the operator allows"):
