@@ -130,7 +130,7 @@ def test_a_state_is_drawn_as_what_does_not_grow(visit: Visit, serve: Serve) -> N
     page = visit(serve(LanguageModel(tiny_model("mamba"), byte_tokenizer(), name="states")))
     steps = run_to_end(page, "A state", charts=False, tokens=6)
     look_at(page, "layers")
-    shows(page, "#layers-panel", "No formula for the whole: layers with a state hold the same")
+    shows(page, "#layers-panel", "No formula for the whole: a layer with a state holds the same")
     shows(page, "#layers-panel", "3 × state space, a state")
     assert {step["kv"][1] for step in steps} == {3 * 3072}
     assert page.locator("#layers-chart .layer .state").count() == 3
