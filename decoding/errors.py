@@ -7,7 +7,9 @@ DecodingError
 ├── PromptError          the prompt cannot be turned into token ids
 │   └── ContextLengthError   prompt and new tokens do not fit the model's context
 ├── GenerationConfigError    the settings ask for what this decoder does not do
-└── LogitsError          the model returned logits that are no distribution
+├── LogitsError          the model returned logits that are no distribution
+├── SessionError         a session cannot go where it was told to
+└── TraceError           a file is no trace that can be read
 """
 
 
@@ -62,3 +64,11 @@ class GenerationConfigError(DecodingError):
 
 class LogitsError(DecodingError):
     """The model returned logits that are no distribution (NaN or infinite)."""
+
+
+class SessionError(DecodingError):
+    """A session cannot go where it was told to: no such step, branch or token, or an end."""
+
+
+class TraceError(DecodingError):
+    """A file is no trace, is larger than what is read, or is of another version."""

@@ -87,3 +87,44 @@ class ModelChoice:
     name: str | None = None
     quantization: str | None = None
     dtype: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueOrder:
+    """How a run that is there is to go on.
+
+    Attributes:
+        branch: from which branch of its tree.
+        at: index of the next step: the branch's end goes on with it, a place before that
+            begins a new branch.
+        token_id: that this step takes, whatever the settings would choose; `None` lets them.
+        steps: how many inferences at most; `None` until an end.
+        generation: fields of `GenerationConfig` from this step on; `None` for those in force.
+    """
+
+    branch: int
+    at: int
+    token_id: int | None = None
+    steps: int | None = None
+    generation: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InspectRequest:
+    """What a visitor wants to know of one step.
+
+    Attributes:
+        branch: of the tree.
+        index: of the step; the branch's length means the one that would come next.
+        generation: settings to try in the place of those in force; `None` for those.
+        find: text to search the vocabulary for; `None` for no search.
+        token_ids: tokens to list beside the favourites.
+        top: how many favourites are listed.
+    """
+
+    branch: int
+    index: int
+    generation: dict[str, Any] | None = None
+    find: str | None = None
+    token_ids: tuple[int, ...] = ()
+    top: int = 20

@@ -90,6 +90,7 @@ class DecodingStep:
         seconds: this inference and the choice; for step 0, the time to first token.
         finish_reason: `None`, or on the last step why generation ended.
         memory: what the allocator held; `None` where nobody can tell.
+        is_forced: a user chose the token, not the settings.
     """
 
     index: int
@@ -112,3 +113,4 @@ class DecodingStep:
     seconds: float
     finish_reason: FinishReason | None
     memory: MemoryInUse | None = None
+    is_forced: bool = False

@@ -45,7 +45,7 @@ def test_the_arrows(path: Path) -> None:
     else:
         assert not tops(path) & SHOWN
         assert not any(n.startswith("decoding.views") for n in imported(path))
-    if room in ("worker", "facts", "run"):
+    if room in ("worker", "facts", "run", "tree", "trace"):
         assert not tops(path) & HEAVY
 
 
