@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -23,6 +25,11 @@ Job = Callable[[], None]
 IsStopped = Callable[[], bool]
 
 SECONDS_TO_STOP_AT_EXIT = 5.0
+SECONDS_BETWEEN_CHORES = 60.0
+# Between two items of a stream, so that whoever asks much does not hold up whoever decodes.
+ASIDES_IN_A_ROW = 4
+
+log = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
@@ -30,10 +37,26 @@ class Stopped(Exception):
 
 
 class Worker:
-    """A daemon thread that runs what it is given strictly in order, one at a time."""
+    """A daemon thread that runs what it is given in order, one at a time; asides in between."""
 
-    def __init__(self, name: str = "torch") -> None:
+    def __init__(
+        self,
+        name: str = "torch",
+        chore: Job | None = None,
+        chore_seconds: float = SECONDS_BETWEEN_CHORES,
+    ) -> None:
+        """Starts the thread.
+
+        Args:
+            name: of the thread.
+            chore: what is done again and again, also while nobody asks for anything.
+            chore_seconds: between two times of it; more where one item takes longer.
+        """
         self._line: deque[Job] = deque()
+        self._asides: deque[Job] = deque()
+        self._chore = chore
+        self._chore_seconds = chore_seconds
+        self._chore_due = time.monotonic() + chore_seconds
         self._is_busy = False
         self._has_ended = False
         self._changed = threading.Condition()
@@ -45,9 +68,15 @@ class Worker:
 
     def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """The future of `function(*args, **kwargs)`, run on this thread when its turn comes."""
-        future: Future[R] = Future()
-        self._join(partial(self._fulfil, future, partial(function, *args, **kwargs)))
-        return future
+        return self._promise(self._line, partial(function, *args, **kwargs))
+
+    def aside(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """The same for a small thing that does not wait in line.
+
+        It runs at once while nothing else does, else between two items of the stream that
+        runs; a few at a time, in order.
+        """
+        return self._promise(self._asides, partial(function, *args, **kwargs))
 
     def stream(self, start: Callable[[IsStopped], Iterator[T]]) -> Stream[T]:
         """The items of an iterator that is made, consumed and closed on this thread.
@@ -58,7 +87,7 @@ class Worker:
                 the first item can raise `Stopped`.
         """
         stream = Stream(self, start)
-        self._join(stream._run)
+        self._join(self._line, stream._run)
         return stream
 
     def shutdown(self, timeout: float = SECONDS_TO_STOP_AT_EXIT) -> None:
@@ -69,11 +98,16 @@ class Worker:
         self._thread.join(timeout)
         atexit.unregister(self.shutdown)
 
-    def _join(self, job: Job) -> None:
+    def _promise(self, line: deque[Job], call: Callable[[], R]) -> Future[R]:
+        future: Future[R] = Future()
+        self._join(line, partial(self._fulfil, future, call))
+        return future
+
+    def _join(self, line: deque[Job], job: Job) -> None:
         with self._changed:
             if self._has_ended:
                 raise RuntimeError("this worker was shut down and takes no more work")
-            self._line.append(job)
+            line.append(job)
             self._changed.notify_all()
 
     def _leave(self, job: Job) -> bool:
@@ -90,15 +124,44 @@ class Worker:
 
     def _work(self) -> None:
         while True:
+            self._look_aside()
             with self._changed:
                 self._is_busy = False
-                self._changed.wait_for(lambda: self._line or self._has_ended)
+                self._changed.wait_for(self._has_work, self._seconds_to_chore())
                 if not self._line:
-                    return
+                    if self._has_ended and not self._asides:
+                        return
+                    continue
                 job = self._line.popleft()
                 self._is_busy = True
             job()
             del job  # waiting for the next one must not keep this one's tensors alive
+
+    def _has_work(self) -> bool:
+        return bool(self._line or self._asides) or self._has_ended
+
+    def _look_aside(self) -> None:
+        """A few of the small things that wait, and the chore where it is due."""
+        for _ in range(ASIDES_IN_A_ROW):
+            with self._changed:
+                job = self._asides.popleft() if self._asides else None
+            if job is None:
+                break
+            job()
+            del job
+        if self._seconds_to_chore() == 0:
+            self._do_chore()
+
+    def _seconds_to_chore(self) -> float | None:
+        return None if self._chore is None else max(0.0, self._chore_due - time.monotonic())
+
+    def _do_chore(self) -> None:
+        self._chore_due = time.monotonic() + self._chore_seconds
+        try:
+            if self._chore is not None and not self._has_ended:
+                self._chore()
+        except Exception:  # nobody waits for it who could be told, and the thread lives on
+            log.exception("A chore failed")
 
     def _fulfil(self, future: Future[R], call: Callable[[], R]) -> None:
         if self._has_ended:
@@ -201,6 +264,7 @@ class Stream(Generic[T]):
                 with self._changed:
                     self._items.append(item)
                     self._changed.notify_all()
+                self._worker._look_aside()
         finally:
             close = getattr(iterator, "close", None)  # generators have one, iterators need not
             if close is not None:

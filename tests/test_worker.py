@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from decoding.worker import IsStopped, Stopped, Stream, Worker
+from decoding.worker import ASIDES_IN_A_ROW, IsStopped, Stopped, Stream, Worker
 
 
 @pytest.fixture
@@ -206,6 +207,126 @@ def test_take_waits_no_longer_than_asked(worker: Worker) -> None:
     take_all(stream)
 
 
+# --- asides -------------------------------------------------------------------------------
+
+
+def test_an_aside_runs_at_once_while_nothing_else_does(worker: Worker) -> None:
+    name = worker.aside(lambda: threading.current_thread().name)
+    assert name.result(5) == "test"
+    assert worker.aside(int, "7").result(5) == 7
+
+
+def test_an_aside_runs_between_two_items_of_a_stream(worker: Worker) -> None:
+    tap = Tap(3)
+    stream = worker.stream(tap)
+    assert tap.reached.wait(5)
+    aside, behind = worker.aside(threading.current_thread), worker.submit(int)
+    assert not aside.done(), "the first item is still being made"
+    tap.go.release()
+    assert aside.result(5).name == "test"
+    assert not stream.done
+    assert not behind.done(), "what stands in line waits for the whole stream"
+    tap.go.release(2)
+    assert take_all(stream) == [0, 1, 2]
+
+
+def test_many_asides_do_not_hold_up_the_stream(worker: Worker) -> None:
+    order: list[str] = []
+    begun, asked = threading.Event(), threading.Event()
+
+    def start(is_stopped: IsStopped) -> Iterator[int]:
+        begun.set()
+        assert asked.wait(5)
+        for item in range(10):
+            order.append("item")
+            yield item
+
+    stream = worker.stream(start)
+    assert begun.wait(5)
+    asides = [worker.aside(order.append, "aside") for _ in range(100)]
+    behind = worker.submit(order.append, "job")
+    asked.set()
+    assert take_all(stream) == list(range(10))
+    behind.result(5)
+    asides[-1].result(5)
+    items = [place for place, what in enumerate(order) if what == "item"]
+    gaps = [b - a - 1 for a, b in itertools.pairwise(items)]
+    assert gaps == [ASIDES_IN_A_ROW] * 9
+    assert order.index("job") < len(order) - 1, "the line's next job waits for a few only"
+    assert order.count("aside") == 100
+
+
+def test_an_asides_error_is_its_caller_s_and_the_stream_goes_on(worker: Worker) -> None:
+    def fail() -> None:
+        raise KeyError("lost")
+
+    tap = Tap(2)
+    stream = worker.stream(tap)
+    aside = worker.aside(fail)
+    tap.go.release(2)
+    assert take_all(stream) == [0, 1]
+    with pytest.raises(KeyError, match="lost"):
+        aside.result(5)
+
+
+def test_asides_that_wait_are_cancelled_at_the_end() -> None:
+    worker, tap = Worker(), Tap(1)
+    worker.stream(tap)
+    assert tap.reached.wait(5)
+    asides = [worker.aside(int) for _ in range(3 * ASIDES_IN_A_ROW)]
+    ending = threading.Thread(target=worker.shutdown)
+    ending.start()
+    while not worker._has_ended:
+        time.sleep(0.01)
+    tap.go.release()
+    ending.join(5)
+    assert not worker._thread.is_alive()
+    assert all(aside.cancelled() for aside in asides)
+    with pytest.raises(RuntimeError, match="shut down"):
+        worker.aside(int)
+
+
+def test_a_chore_is_done_again_and_again_also_while_a_stream_runs() -> None:
+    done = threading.Semaphore(0)
+    worker = Worker("test", done.release, chore_seconds=0.01)
+    try:
+        assert all(done.acquire(timeout=5) for _ in range(3))
+
+        def start(is_stopped: IsStopped) -> Iterator[int]:
+            for item in range(3):
+                time.sleep(0.02)
+                while done.acquire(blocking=False):
+                    pass
+                yield item
+                assert done.acquire(blocking=False), "it was due between two items"
+
+        assert take_all(worker.stream(start)) == [0, 1, 2]
+    finally:
+        worker.shutdown(5)
+
+
+def test_a_failing_chore_is_logged_and_the_thread_lives_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failed = threading.Semaphore(0)
+
+    def fail() -> None:
+        failed.release()
+        raise KeyError("lost")
+
+    worker = Worker("test", fail, chore_seconds=0.01)
+    try:
+        assert failed.acquire(timeout=5)
+        assert failed.acquire(timeout=5)
+        assert worker.submit(int, "7").result(5) == 7
+        assert "A chore failed" in caplog.text
+    finally:
+        worker.shutdown(5)
+
+
+# --- what stays alive ---------------------------------------------------------------------
+
+
 class Tensors:
     """Something large that must not outlive its run."""
 
@@ -240,7 +361,17 @@ def _submit(worker: Worker, refs: list[Any]) -> None:
         worker.submit(work).result(5)
 
 
-@pytest.mark.parametrize("use", [_run_to_the_end, _fail, _submit])
+def _aside(worker: Worker, refs: list[Any]) -> None:
+    def work() -> None:
+        held = Tensors()
+        refs.append(weakref.ref(held))
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        worker.aside(work).result(5)
+
+
+@pytest.mark.parametrize("use", [_run_to_the_end, _fail, _submit, _aside])
 def test_nothing_of_a_run_stays_alive_after_it(
     worker: Worker, use: Callable[[Worker, list[Any]], None]
 ) -> None:
