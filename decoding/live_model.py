@@ -1,30 +1,36 @@
-"""The model that all visitors share: loaded, run and replaced on the worker's thread alone."""
+"""The runs of all visitors on the model that they share, and their sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
 
-from decoding.errors import DecodingError, ModelLoadError
-from decoding.run import ModelChoice, ModelStatus, RunHead, RunRequest
-from decoding.shelf import OWN, Load, LoadChoice, Progress, Shelf, forget_frames
+from decoding.continuation import begin, decode_arguments, go_on, inspect
+from decoding.errors import DecodingError, SessionError
+from decoding.run import ContinueOrder, InspectRequest, RunHead, RunRequest
+from decoding.sessions import KeptSession, SessionRegistry
+from decoding.shared_model import SharedModel
+from decoding.shelf import Load, LoadChoice
 from decoding.step import DecodingStep
-from decoding.worker import IsStopped, Stopped, Stream, Worker
+from decoding.worker import IsStopped, Stopped, Stream
 
 if TYPE_CHECKING:
+    from decoding.inspection import Inspection
     from decoding.models import LanguageModel
+    from decoding.session import DecodingSession
+    from decoding.trace import DecodingTrace
+    from decoding.tree import DecodingTree
 
 Event = RunHead | DecodingStep
 T = TypeVar("T")
-LoadAs = Callable[[str | None], "LanguageModel"]
 OnPrefill = Callable[[int, int], None]
 StepOrError = DecodingStep | DecodingError
 Steps = Callable[[list[int], RunRequest], Iterator[StepOrError]]
 
 
-class LiveModel:
-    """Loads a model as soon as it is made, and decodes for one visitor after the other."""
+class LiveModel(SharedModel):
+    """Decodes for one visitor after the other, and goes on where they paused."""
 
     def __init__(
         self,
@@ -33,6 +39,7 @@ class LiveModel:
         *,
         load_choice: LoadChoice | None = None,
         budget: int | None = None,
+        sessions: SessionRegistry | None = None,
     ) -> None:
         """Starts loading and returns at once.
 
@@ -41,85 +48,150 @@ class LiveModel:
             on_device: wraps the function that decodes, where an accelerator is lent for the
                 time of a call only (`spaces.GPU`). Such a call runs in another process: what
                 goes in and comes out is pickled, and the prompt's progress is not known.
-            load_choice: loads another model, called as `load_choice(choice, progress, room)`;
-                without it there is no other one.
-            budget: bytes of weights that may be in memory together; without it one model.
+            load_choice: as `SharedModel` takes it.
+            budget: as `SharedModel` takes it.
+            sessions: where those of the visitors are kept; without it as many as usual.
         """
-        self.status = ModelStatus()
-        self._shelf = Shelf(load, load_choice, budget)
-        self._choice = OWN
+        self._sessions = SessionRegistry() if sessions is None else sessions
         self._steps = None if on_device is None else on_device(self._lent_steps())
-        self.worker = Worker()
-        self._loading = self.worker.submit(self._try_to_load)
+        super().__init__(
+            load,
+            load_choice,
+            budget,
+            before_leaving=self._sessions.let_go,
+            chore=self._sessions.look_after,
+            is_lent=on_device is not None,
+        )
 
-    def wait(self) -> None:
-        """Returns when the first attempt at loading has ended."""
-        self._loading.result()
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether a run can go on after a pause: not where an accelerator is lent for a call."""
+        return self._steps is None
 
-    def stream(self, request: RunRequest, on_prefill: OnPrefill) -> Stream[Event]:
+    def stream(self, key: str, request: RunRequest, on_prefill: OnPrefill) -> Stream[Event]:
         """The head and then the steps of a run that takes its place in line.
 
         Args:
+            key: under which its session is kept.
             request: what to decode.
             on_prefill: called on the worker's thread with (tokens fed, prompt tokens).
         """
+        kept = self._sessions.expect(key)
 
-        def start(is_stopped: Callable[[], bool]) -> Iterator[Event]:
-            def look_up(done: int, total: int) -> None:
-                on_prefill(done, total)
-                if is_stopped():
-                    raise Stopped
-
-            return self._events(request, look_up)
+        def start(is_stopped: IsStopped) -> Iterator[Event]:
+            look_up = _looking(on_prefill, is_stopped, kept)
+            return _until_paused(self._events(key, kept, request, look_up), kept, 0)
 
         return self.worker.stream(start)
 
-    def work(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The items of an iterator over the loaded model, which takes its place in line.
+    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
+        """More steps of a run that is there, once its turn has come.
 
-        Args:
-            make: called on the worker's thread as `make(lm, is_stopped)`.
+        What it raises comes out of the stream: `SessionError` where the run is not kept any
+        more, another model is loaded or there is no such place in it.
         """
+        kept = self._sessions.find(key)
+        pauses = 0 if kept is None else kept.pauses
 
-        def start(is_stopped: IsStopped) -> Iterator[T]:
-            self._refuse_where_lent()
-            return make(self._loaded(), is_stopped)
+        def start(is_stopped: IsStopped) -> Iterator[DecodingStep]:
+            kept = self._kept(key)
+            look_up = _looking(on_prefill, is_stopped, kept, pauses)
+            return _until_paused(self._more(key, kept, order, look_up), kept, pauses)
 
         return self.worker.stream(start)
 
-    def work_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The same for work that loads the model itself, as often and in whatever form.
+    def pause(self, key: str) -> None:
+        """What runs or waits of this run ends after the inference under way; returns at once.
 
-        Nothing else is in memory meanwhile, and the model comes back before the stream ends,
-        also when the work failed or was stopped.
-
-        Args:
-            make: called on the worker's thread as `make(load, is_stopped)`, where
-                `load(quantization)` loads the model that was there, quantized so.
+        A prompt is read no further than the chunk under way.
         """
-        return self.worker.stream(lambda is_stopped: self._alone(make, is_stopped))
+        kept = self._sessions.find(key)
+        if kept is not None:
+            kept.pauses += 1
 
-    def switch(self, choice: ModelChoice) -> Stream[ModelStatus]:
-        """Another model in the place of this one, once that has passed all its checks.
+    def inspect(self, key: str, request: InspectRequest) -> Future[Inspection]:
+        """One step of a run looked at, between two inferences of whatever runs."""
+        return self.worker.aside(self._inspect, key, request)
 
-        Where it is refused or fails, the earlier model is there again when the stream raises
-        the reason; where it is stopped, too.
-        """
-        return self.worker.stream(lambda is_stopped: self._switch(choice, is_stopped))
+    def tree(self, key: str) -> DecodingTree | None:
+        """What a run has come to; `None` for one that is not kept."""
+        session = self._session(key)
+        return None if session is None else session.tree
 
-    def _events(self, request: RunRequest, on_prefill: OnPrefill) -> Iterator[Event]:
-        from decoding.decoder import decode
+    def trace(self, key: str) -> DecodingTrace | None:
+        """A run as it would be written to a file; `None` for one that is not kept."""
+        session = self._session(key)
+        return None if session is None else session.trace()
+
+    def forget(self, key: str) -> None:
+        """Ends a run and frees all that is kept of it; returns at once."""
+        self._sessions.forget(key)
+        self.worker.aside(self._sessions.look_after)
+
+    def _events(
+        self, key: str, kept: KeptSession, request: RunRequest, on_prefill: OnPrefill
+    ) -> Iterator[Event]:
+        from decoding.model_facts import run_head
+
+        lm = self._loaded()
+        if self._steps is not None:
+            yield from self._lent_events(self._steps, lm, request)
+            return
+        session = begin(lm, request, kept.on_prefill)
+        kept.session, kept.model = session, _in_words(lm)
+        with kept.running(on_prefill):
+            self._sessions.keep(key, kept)
+            yield run_head(lm, session.prompt_ids, request, self.status.facts)
+            yield from session.run()
+        self._sessions.look_after()
+
+    def _more(
+        self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
+    ) -> Iterator[DecodingStep]:
+        session = self._attached(kept, self._loaded())
+        with kept.running(on_prefill):
+            yield from go_on(session, order)
+        self._sessions.look_after()
+
+    def _inspect(self, key: str, request: InspectRequest) -> Inspection:
+        kept = self._kept(key)
+        if not self._shelf.holds(self._choice):
+            raise SessionError("The model is not in memory just now: try again in a moment.")
+        return inspect(self._attached(kept, self._loaded()), request)
+
+    def _kept(self, key: str) -> KeptSession:
+        if not self.keeps_sessions:
+            raise SessionError(
+                "On this machine an accelerator is lent for one run at a time: a run cannot go on "
+                "after its end nor be inspected; start the program on a machine of your own."
+            )
+        return self._sessions.use(key)
+
+    def _attached(self, kept: KeptSession, lm: LanguageModel) -> DecodingSession:
+        """A session with the model that is loaded, which must be its own."""
+        session = kept.session
+        if session is None:
+            raise SessionError("This run has not begun yet: wait until it reads its prompt.")
+        if session.lm is not lm:
+            now = _in_words(lm)
+            if now != kept.model:
+                raise SessionError(
+                    f"This text was written by {kept.model}, and now {now} is loaded: load "
+                    f"{kept.model} again, or generate the text anew."
+                )
+            session.attach(lm)
+        return session
+
+    def _session(self, key: str) -> DecodingSession | None:
+        kept = self._sessions.find(key)
+        return None if kept is None else kept.session
+
+    def _lent_events(self, lent: Steps, lm: LanguageModel, request: RunRequest) -> Iterator[Event]:
         from decoding.model_facts import run_head
         from decoding.prompts import prompt_token_ids
 
-        lm = self._loaded()
         ids = prompt_token_ids(lm, request.prompt)
-        if self._steps is None:
-            steps: Iterator[StepOrError] = decode(
-                lm, ids, on_prefill=on_prefill, **_arguments(lm, request)
-            )
-        else:
-            steps = self._steps(ids, request)
+        steps = lent(ids, request)
         yield run_head(lm, ids, request, self.status.facts)
         try:
             for step in steps:
@@ -136,135 +208,39 @@ class LiveModel:
             # Only the class name of an error would come back from that process.
             try:
                 lm = self._loaded()
-                yield from decode(lm, ids, **_arguments(lm, request))
+                yield from decode(lm, ids, **decode_arguments(lm, request))
             except DecodingError as error:
                 yield error
 
         return lent_steps
 
-    def _switch(self, choice: ModelChoice, is_stopped: IsStopped) -> Iterator[ModelStatus]:
-        self._refuse_where_lent()
-        before, told = self._choice, self.status
-        try:
-            self.status = ModelStatus()
-            yield self.status
-            self._take(choice, self._until(is_stopped))
-        except BaseException as error:
-            forget_frames(error)  # they hold what was loaded of the other model
-            self._bring_back(before, told)
-            raise
-        yield self.status
 
-    def _alone(
-        self, make: Callable[[LoadAs, IsStopped], Iterator[T]], is_stopped: IsStopped
-    ) -> Iterator[T]:
-        self._refuse_where_lent()
-        self._loaded()
-        before, told, progress = self._choice, self.status, self._until(is_stopped)
-        self._shelf.free()
-
-        def load(quantization: str | None) -> LanguageModel:
-            self.status = ModelStatus()
-            lm = self._shelf.load_apart(replace(before, quantization=quantization), progress)
-            self.status = told  # nothing loads while it is used
-            return lm
-
-        try:
-            yield from make(load, is_stopped)
-        except BaseException as error:
-            forget_frames(error)
-            raise
-        finally:
-            self._bring_back(before, told)
-
-    def _refuse_where_lent(self) -> None:
-        if self._steps is not None:
-            raise ModelLoadError(
-                "On this machine an accelerator is lent for one run at a time: there is no other "
-                "model to choose and nothing to compare here; start the program on a machine of "
-                "your own."
-            )
-
-    def _until(self, is_stopped: IsStopped) -> Progress:
-        """A progress that ends the loading once the visitor has gone."""
-
-        def report(stage: str, done: int | None, total: int | None) -> None:
-            if is_stopped():
-                raise Stopped
-            self._report(stage, done, total)
-
-        return report
-
-    def _loaded(self) -> LanguageModel:
-        """The model; tries once more when an earlier attempt failed."""
-        if not self._shelf.holds(self._choice):
-            self._try_to_load()
-        if not self._shelf.holds(self._choice):
-            raise self.status.error or RuntimeError("the model is not loaded")
-        return self._shelf.get(self._choice, self._report)
-
-    def _try_to_load(self) -> None:
-        self.status = ModelStatus()
-        try:
-            self._take(self._choice, self._report)
-        except Exception as error:  # kept for whoever asks for the model: see `_loaded`
-            forget_frames(error)
-            self.status = ModelStatus(state="error", error=error)
-
-    def _take(self, choice: ModelChoice, progress: Progress) -> None:
-        """The model, ready to run and described; the shelf is as before where that fails."""
-        from decoding.model_facts import model_facts
-
-        was_here = self._shelf.holds(choice)
-        lm = self._shelf.get(choice, progress)
-        try:
-            if self._steps is None and not was_here:
-                _warm_up(lm, lambda done, total: progress("load", None, None))
-            facts = model_facts(lm)
-            progress("load", None, None)
-        except BaseException:
-            del lm
-            if not was_here:
-                self._shelf.free(choice)
-            raise
-        self._choice = choice
-        self.status = ModelStatus(state="ready", facts=facts)
-
-    def _bring_back(self, choice: ModelChoice, told: ModelStatus) -> None:
-        """What was there and was said before, loaded again where it had to make way."""
-        if told.state == "ready" and not self._shelf.holds(choice):
-            self._try_to_load()
-        else:
-            self.status = told
-
-    def _report(self, stage: str, done: int | None, total: int | None) -> None:
-        progress = None if done is None or not total else (done, total)
-        self.status = replace(self.status, stage=stage, progress=progress)
+def _in_words(lm: LanguageModel) -> str:
+    name = lm.name or type(lm.model).__name__
+    return f"{name} ({lm.quantization or str(lm.dtype).removeprefix('torch.')})"
 
 
-def _warm_up(lm: LanguageModel, on_prefill: OnPrefill) -> None:
-    """One inference for nobody: the first one reads the weights from the disk.
+def _looking(
+    on_prefill: OnPrefill, is_stopped: IsStopped, kept: KeptSession, pauses: int = 0
+) -> OnPrefill:
+    """An `on_prefill` that ends the reading once nobody waits for it."""
 
-    Without it that time would be shown as the first visitor's prefill.
-    """
-    from decoding.decoder import decode
+    def look_up(done: int, total: int) -> None:
+        on_prefill(done, total)
+        if is_stopped() or kept.pauses != pauses:
+            raise Stopped
 
-    list(decode(lm, [0], max_new_tokens=1, on_prefill=on_prefill))
+    return look_up
 
 
-def _arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
-    from decoding.cache_kinds import cache_settings
-
-    generation = dict(request.generation)
-    # At 0 it cuts nothing, and yet its processor would sort the vocabulary at each step.
-    if not generation.get("min_p") and not lm.model.generation_config.min_p:
-        generation.pop("min_p", None)
-    kind = generation.pop("cache_implementation", None)
-    if kind is not None:
-        generation |= cache_settings(kind, lm)
-    return {
-        "seed": request.seed,
-        "top_candidates": request.top_candidates,
-        "use_cache": request.use_cache,
-        **generation,
-    }
+def _until_paused(items: Iterator[T], kept: KeptSession, pauses: int) -> Iterator[T]:
+    """The items before a pause; each that the session has recorded is among them."""
+    try:
+        if kept.pauses != pauses:
+            return
+        for item in items:
+            yield item
+            if kept.pauses != pauses:
+                return
+    finally:
+        items.close()  # type: ignore[attr-defined]

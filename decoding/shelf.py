@@ -24,7 +24,11 @@ class Shelf:
     """One model, or as many as the operator's budget holds, the latest used last."""
 
     def __init__(
-        self, load: Load, load_choice: LoadChoice | None = None, budget: int | None = None
+        self,
+        load: Load,
+        load_choice: LoadChoice | None = None,
+        budget: int | None = None,
+        before_leaving: Callable[[LanguageModel], None] | None = None,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -32,10 +36,12 @@ class Shelf:
             load: the operator's own model.
             load_choice: any other one; without it there is no other one.
             budget: bytes of weights that may be in memory together; one model without.
+            before_leaving: called with each model that is freed, so that nobody holds it then.
         """
         self._load_own = load
         self._load_choice = load_choice
         self._budget = budget
+        self._before_leaving = before_leaving
         self._models: dict[ModelChoice, LanguageModel] = {}
 
     def holds(self, choice: ModelChoice) -> bool:
@@ -67,10 +73,8 @@ class Shelf:
 
     def free(self, choice: ModelChoice | None = None) -> None:
         """Forgets one model, or all, and gives their memory back."""
-        if choice is None:
-            self._models.clear()
-        else:
-            self._models.pop(choice, None)
+        for leaving in [choice] if choice is not None else list(self._models):
+            self._drop(leaving)
         _release()
 
     def _load(self, choice: ModelChoice, progress: Progress) -> LanguageModel:
@@ -88,8 +92,13 @@ class Shelf:
     def _make_way(self, needed_bytes: int) -> None:
         """Frees what was not used for longest until so many bytes fit beside the rest."""
         while self._models and not self._fits_beside(needed_bytes):
-            del self._models[next(iter(self._models))]
+            self._drop(next(iter(self._models)))
             _release()
+
+    def _drop(self, choice: ModelChoice) -> None:
+        lm = self._models.pop(choice, None)
+        if lm is not None and self._before_leaving is not None:
+            self._before_leaving(lm)
 
     def _fits_beside(self, needed_bytes: int) -> bool:
         from decoding.devices import computing_devices
@@ -109,7 +118,7 @@ class Shelf:
         while len(self._models) > 1:
             if sum(lm.weight_bytes for lm in self._models.values()) <= limit:
                 return
-            del self._models[next(iter(self._models))]
+            self._drop(next(iter(self._models)))
             _release()
 
 

@@ -1,16 +1,19 @@
 """The shared model: loading, failing and trying again, the head of a run, a lent accelerator."""
 
+import gc
 import pickle
 import threading
+import weakref
 
 import pytest
 from conftest import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, decode
-from decoding.errors import ContextLengthError, DownloadError
+from decoding.errors import ContextLengthError, DownloadError, SessionError
 from decoding.live_model import LiveModel
 from decoding.model_facts import model_facts
-from decoding.run import RunHead, RunRequest
+from decoding.run import ContinueOrder, InspectRequest, RunHead, RunRequest
+from decoding.sessions import SessionRegistry
 
 GREEDY = {"do_sample": False, "max_new_tokens": 6}
 
@@ -43,7 +46,9 @@ def test_a_run_is_its_head_and_the_steps_of_decode(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
     request = RunRequest([{"role": "user", "content": "Hi"}], GREEDY, seed=3, top_candidates=4)
     fed = []
-    head, *steps = drain(model.stream(request, lambda done, total: fed.append((done, total))))
+    head, *steps = drain(
+        model.stream("run", request, lambda done, total: fed.append((done, total)))
+    )
     assert isinstance(head, RunHead)
     assert "".join(token.text for token in head.prompt).startswith("<|im_start|>user\nHi")
     assert head.prompt[0].is_special
@@ -64,7 +69,7 @@ def test_all_of_it_happens_on_one_thread(live, tiny_lm):
     def on_prefill(done, total):
         threads.append(threading.get_ident())
 
-    drain(live(load).stream(RunRequest("a", GREEDY, 0), on_prefill))
+    drain(live(load).stream("run", RunRequest("a", GREEDY, 0), on_prefill))
     assert len(threads) >= 2
     assert len(set(threads)) == 1
     assert threads[0] != threading.get_ident()
@@ -105,15 +110,15 @@ def test_a_failed_load_is_told_and_tried_again(live, tiny_lm):
     model.wait()
     assert str(model.status.error).startswith("No network")
     with pytest.raises(DownloadError, match="No network"):
-        drain(model.stream(RunRequest("a", GREEDY, 0), no_progress))
-    assert len(drain(model.stream(RunRequest("a", GREEDY, 0), no_progress))) > 1
+        drain(model.stream("run", RunRequest("a", GREEDY, 0), no_progress))
+    assert len(drain(model.stream("run", RunRequest("a", GREEDY, 0), no_progress))) > 1
     assert model.status.state == "ready"
 
 
 def test_what_decode_refuses_comes_before_the_head(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
     with pytest.raises(ContextLengthError):
-        drain(model.stream(RunRequest("a" * 300, GREEDY, 0), no_progress))
+        drain(model.stream("run", RunRequest("a" * 300, GREEDY, 0), no_progress))
 
 
 def test_a_stopped_run_ends_while_it_reads_the_prompt(live, tiny_lm):
@@ -124,7 +129,7 @@ def test_a_stopped_run_ends_while_it_reads_the_prompt(live, tiny_lm):
         reading.set()
         stopped.wait(5)
 
-    stream = model.stream(RunRequest("a" * 200, GREEDY, 0), on_prefill)
+    stream = model.stream("run", RunRequest("a" * 200, GREEDY, 0), on_prefill)
     assert reading.wait(30)
     stream.close()
     stopped.set()
@@ -157,7 +162,7 @@ class OtherProcess:
 def test_where_the_accelerator_is_lent_decoding_happens_inside_the_call(live, tiny_lm):
     gpu = OtherProcess()
     model = live(lambda progress: tiny_lm, on_device=gpu)
-    _head, *steps = drain(model.stream(RunRequest("a", GREEDY, 0), no_progress))
+    _head, *steps = drain(model.stream("run", RunRequest("a", GREEDY, 0), no_progress))
     assert gpu.calls == 1
     assert [s.token_id for s in steps] == [s.token_id for s in decode(tiny_lm, "a", **GREEDY)]
 
@@ -167,7 +172,7 @@ def test_an_error_from_a_lent_accelerator_keeps_its_sentence(live):
     model = live(lambda progress: lm, on_device=OtherProcess())
     too_long = RunRequest("a", {"do_sample": False, "max_new_tokens": 10_000}, 0)
     with pytest.raises(ContextLengthError, match="10,000"):
-        drain(model.stream(too_long, no_progress))
+        drain(model.stream("run", too_long, no_progress))
 
 
 def test_each_run_tells_the_facts_of_when_the_model_was_loaded(live, tiny_lm):
@@ -175,5 +180,193 @@ def test_each_run_tells_the_facts_of_when_the_model_was_loaded(live, tiny_lm):
     model.wait()
     request = RunRequest("Hi", GREEDY, seed=0)
     for _ in range(2):
-        head = drain(model.stream(request, no_progress))[0]
+        head = drain(model.stream("run", request, no_progress))[0]
         assert head.model is model.status.facts
+
+
+# --- sessions -----------------------------------------------------------------------------
+
+
+LONG = {"do_sample": True, "max_new_tokens": 60, "min_new_tokens": 60}
+
+
+def ids(events):
+    return [event.token_id for event in events if not isinstance(event, RunHead)]
+
+
+def take_until(stream, count):
+    events = []
+    while len(events) < count and not stream.done:
+        events += stream.take(5)
+    return events
+
+
+def held_back(model):
+    """What stands before all that is asked for now; set it to let them run."""
+    gate = threading.Event()
+    model.worker.submit(gate.wait, 30)
+    return gate
+
+
+def expected(lm, **changes):
+    return ids(decode(lm, "Hi", seed=3, **{**LONG, **changes}))
+
+
+def run(model, key="run", **changes):
+    return model.stream(key, RunRequest("Hi", {**LONG, **changes}, 3), no_progress)
+
+
+def go_on(model, order=None, key="run"):
+    order = order or ContinueOrder(0, model.tree(key).branches[0].length)
+    return model.resume(key, order, no_progress)
+
+
+def test_a_paused_run_hands_over_all_it_decoded_and_goes_on(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    stream = run(model)
+    events = take_until(stream, 3)
+    model.pause("run")
+    events += drain(stream)
+    so_far = model.tree("run").branches[0].length
+    assert ids(events) == ids(model.tree("run").path(0))
+    assert so_far < 60, "it was paused in its midst"
+    more = drain(go_on(model, ContinueOrder(0, so_far, steps=2)))
+    assert len(more) == 2
+    more += drain(go_on(model))
+    assert ids(events + more) == expected(tiny_lm)
+
+
+def test_a_pause_ends_what_waits_in_line_too(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    model.wait()
+    gate = held_back(model)
+    stream = run(model)
+    model.pause("run")
+    gate.set()
+    assert drain(stream) == []
+    first = drain(run(model, max_new_tokens=3, min_new_tokens=3))
+    gate = held_back(model)
+    waiting = go_on(model, ContinueOrder(0, 1))
+    model.pause("run")
+    later = go_on(model, ContinueOrder(0, 2, steps=1))
+    gate.set()
+    assert drain(waiting) == []
+    assert len(drain(later)) == 1, "what was asked for after the pause goes on"
+    assert len(first) == 4
+
+
+def test_a_run_paused_while_it_reads_can_go_on(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    reading, paused = threading.Event(), threading.Event()
+
+    def on_prefill(done, total):
+        reading.set()
+        paused.wait(5)
+
+    prompt = "a" * 180
+    stream = model.stream("run", RunRequest(prompt, GREEDY, 0), on_prefill)
+    assert reading.wait(30)
+    model.pause("run")
+    paused.set()
+    assert [type(event) for event in drain(stream)] == [RunHead]
+    fed = []
+    stream = model.resume("run", ContinueOrder(0, 0), lambda *progress: fed.append(progress))
+    assert ids(drain(stream)) == ids(decode(tiny_lm, prompt, **GREEDY))
+    assert fed[-1] == (180, 180)
+
+
+def test_a_run_whose_visitor_left_and_came_back_goes_on(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    stream = run(model)
+    take_until(stream, 3)
+    stream.close()
+    drain(stream)
+    before = ids(model.tree("run").path(0))
+    more = ids(drain(go_on(model)))
+    assert before + more == expected(tiny_lm)
+
+
+def test_a_run_that_is_not_kept_cannot_go_on(live, tiny_lm):
+    model = live(lambda progress: tiny_lm, sessions=SessionRegistry(count=1))
+    drain(run(model, "first"))
+    drain(run(model, "second"))
+    assert model.tree("first") is None
+    assert model.trace("first") is None
+    assert model.tree("second") is not None
+    with pytest.raises(SessionError, match="not kept any more"):
+        drain(go_on(model, ContinueOrder(0, 3), "first"))
+    with pytest.raises(SessionError, match="not kept any more"):
+        model.inspect("first", InspectRequest(0, 3)).result(5)
+    assert len(drain(go_on(model, ContinueOrder(0, 3, steps=1), "second"))) == 1
+
+
+def test_a_refused_order_leaves_the_run_as_it_was(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    drain(run(model))
+    with pytest.raises(SessionError, match="no branch 7"):
+        drain(go_on(model, ContinueOrder(7, 3)))
+    assert len(drain(go_on(model, ContinueOrder(0, 3, steps=2)))) == 2
+
+
+def test_a_refused_request_keeps_no_session(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    with pytest.raises(ContextLengthError):
+        drain(run(model, max_new_tokens=10_000))
+    assert model.tree("run") is None
+    with pytest.raises(SessionError, match="not kept"):
+        drain(go_on(model, ContinueOrder(0, 0)))
+
+
+def test_a_step_is_looked_at_while_the_run_goes_on(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    stream = run(model)
+    events = take_until(stream, 4)
+    seen = model.inspect("run", InspectRequest(0, 2))
+    chosen = seen.result(10).chosen
+    events += drain(stream)
+    assert chosen == events[3].token_id
+    assert ids(events) == expected(tiny_lm)
+    assert model.inspect("run", InspectRequest(0, 5)).result(10).chosen == ids(events)[5]
+
+
+def test_a_forgotten_run_ends_and_is_gone(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    stream = run(model)
+    take_until(stream, 3)
+    session = weakref.ref(model._sessions.find("run").session)
+    model.forget("run")
+    assert len(drain(stream)) < 60
+    assert model.tree("run") is None
+    model.worker.submit(gc.collect).result(5)
+    assert session() is None
+
+
+def test_what_was_idle_is_rebuilt_when_it_goes_on(live, tiny_lm):
+    sessions = SessionRegistry(idle_seconds=0)
+    model = live(lambda progress: tiny_lm, sessions=sessions)
+    stream = run(model)
+    events = take_until(stream, 3)
+    model.pause("run")
+    events += drain(stream)
+    model.worker.submit(sessions.look_after).result(5)
+    assert model._sessions.find("run").session.cache is None
+    events += drain(go_on(model))
+    assert ids(events) == expected(tiny_lm)
+    restoration = model.tree("run").branches[0].restorations[-1]
+    assert (restoration.reason, restoration.reused_positions) == ("evicted", 0)
+    assert restoration.fed_tokens > 0
+
+
+def test_where_the_accelerator_is_lent_runs_end_and_do_not_go_on(live, tiny_lm):
+    model = live(lambda progress: tiny_lm, on_device=OtherProcess())
+    assert not model.keeps_sessions
+    stream = run(model)
+    events = take_until(stream, 3)
+    model.pause("run")
+    events += drain(stream)
+    assert len(events) < 60
+    assert model.tree("run") is None
+    with pytest.raises(SessionError, match="lent for one run"):
+        drain(go_on(model, ContinueOrder(0, 1)))
+    with pytest.raises(SessionError, match="lent for one run"):
+        model.inspect("run", InspectRequest(0, 1)).result(5)

@@ -15,10 +15,11 @@ import pytest
 import torch
 from conftest import byte_tokenizer, tiny_model
 
-from decoding import LanguageModel, ModelLoadError, ModelTooLargeError, load_model
+from decoding import LanguageModel, ModelLoadError, ModelTooLargeError, decode, load_model
 from decoding import fit as room_of_fit
+from decoding.errors import SessionError
 from decoding.live_model import LiveModel
-from decoding.run import ModelChoice, RunRequest
+from decoding.run import ContinueOrder, InspectRequest, ModelChoice, RunRequest
 from decoding.shelf import forget_frames
 
 GREEDY = {"do_sample": False, "max_new_tokens": 3}
@@ -126,7 +127,7 @@ def test_a_choice_takes_the_models_place(live: Any, loads: Loads, folders: dict[
     assert alive == [0], "the old one was there when the new one was read"
     assert len(progress) > 5
     assert loads.alive == 1
-    head = next(iter(drain(model.stream(RunRequest("a", GREEDY, 0), lambda *_: None))))
+    head = next(iter(drain(model.stream("run", RunRequest("a", GREEDY, 0), lambda *_: None))))
     assert head.model.name == "qwen3"
     assert loads.begun == ["llama", "qwen3"]
 
@@ -186,7 +187,7 @@ def test_when_the_new_one_fails_the_old_one_is_loaded_again(
     assert name_of(model) == "llama"
     assert loads.begun == ["llama", "broken", "llama"]
     assert loads.alive == 1
-    assert len(drain(model.stream(RunRequest("a", GREEDY, 0), lambda *_: None))) > 1
+    assert len(drain(model.stream("run", RunRequest("a", GREEDY, 0), lambda *_: None))) > 1
 
 
 def test_a_choice_that_cannot_run_is_given_up(
@@ -198,7 +199,7 @@ def test_a_choice_that_cannot_run_is_given_up(
         if lm.name == "qwen3":
             raise ModelLoadError("It cannot run.")
 
-    monkeypatch.setattr("decoding.live_model._warm_up", fail)
+    monkeypatch.setattr("decoding.shared_model._warm_up", fail)
     with pytest.raises(ModelLoadError, match="cannot run"):
         drain(model.switch(ModelChoice(folders["qwen3"])))
     assert name_of(model) == "llama"
@@ -229,7 +230,7 @@ def test_a_load_that_is_stopped_half_way_is_undone(
 
 
 @pytest.mark.parametrize(
-    "where", ["decoding.live_model._warm_up", "decoding.model_facts.model_facts"]
+    "where", ["decoding.shared_model._warm_up", "decoding.model_facts.model_facts"]
 )
 def test_a_load_that_is_stopped_at_its_very_end_is_undone(
     live: Any, loads: Loads, monkeypatch: pytest.MonkeyPatch, folders: dict[str, str], where: str
@@ -404,6 +405,112 @@ def test_where_an_accelerator_is_lent_there_is_one_model_and_no_work(
         with pytest.raises(ModelLoadError, match="lent for one run"):
             drain(stream)
     assert name_of(model) == "llama"
+
+
+# --- sessions -----------------------------------------------------------------------------
+
+LONGER = {"do_sample": True, "max_new_tokens": 8, "min_new_tokens": 8}
+
+
+def ids(steps: Any) -> list[int]:
+    return [step.token_id for step in steps]
+
+
+def paused_run(model: LiveModel) -> list[int]:
+    """A run that stopped after three tokens of eight."""
+    drain(model.stream("run", RunRequest("a", {**LONGER, "max_new_tokens": 3}, 5), nothing))
+    return ids(model.tree("run").path(0))  # type: ignore[union-attr]
+
+
+def on_from_two(model: LiveModel) -> list[int]:
+    order = ContinueOrder(0, 2, steps=6, generation=dict(LONGER))
+    return ids(drain(model.resume("run", order, nothing)))
+
+
+def nothing(done: int, total: int) -> None:
+    pass
+
+
+def expected(folder: str) -> list[int]:
+    return ids(decode(load_model(folder), "a", seed=5, **LONGER))
+
+
+def test_a_session_lets_its_model_go_and_takes_it_back(
+    live: Any, loads: Loads, folders: dict[str, str]
+) -> None:
+    model = live()
+    before = paused_run(model)
+    alive: list[int] = []
+    loads.on_load = lambda done, total: alive.append(loads.alive)
+    drain(model.switch(ModelChoice(folders["qwen3"])))
+    assert alive[0] == 0, "the old one was there when the new one was read"
+    assert loads.alive == 1
+    with pytest.raises(SessionError, match=r"written by llama \(float32\), and now qwen3"):
+        on_from_two(model)
+    with pytest.raises(SessionError, match="llama"):
+        model.inspect("run", InspectRequest(0, 1)).result(5)
+    assert model.tree("run") is not None
+    drain(model.switch(ModelChoice()))
+    assert before[:2] + on_from_two(model) == expected(folders["llama"])
+    assert loads.alive == 1
+
+
+def test_a_session_of_a_model_that_stays_in_memory_keeps_its_cache(
+    live: Any, loads: Loads, folders: dict[str, str]
+) -> None:
+    model = live(budget=int(2.5 * load_model(folders["llama"]).weight_bytes))
+    before = paused_run(model)
+    drain(model.switch(ModelChoice(folders["qwen3"])))
+    assert loads.alive == 2
+    with pytest.raises(SessionError, match="now qwen3"):
+        on_from_two(model)
+    drain(model.switch(ModelChoice()))
+    assert before[:2] + on_from_two(model) == expected(folders["llama"])
+    restored = model.tree("run").branches[-1].restorations
+    assert [restoration.fed_tokens for restoration in restored] == [0]
+
+
+def test_a_refused_switch_costs_a_session_nothing(live: Any, folders: dict[str, str]) -> None:
+    model = live()
+    paused_run(model)
+    with pytest.raises(ModelLoadError, match="no folder"):
+        drain(model.switch(ModelChoice("./nowhere")))
+    on_from_two(model)
+    restored = model.tree("run").branches[-1].restorations
+    assert [restoration.fed_tokens for restoration in restored] == [0]
+
+
+def test_a_failed_switch_leaves_a_session_that_goes_on(
+    live: Any, loads: Loads, folders: dict[str, str]
+) -> None:
+    model = live()
+    before = paused_run(model)
+    with pytest.raises(ModelLoadError, match="weights of broken"):
+        drain(model.switch(ModelChoice(folders["broken"])))
+    assert before[:2] + on_from_two(model) == expected(folders["llama"])
+    assert loads.alive == 1
+
+
+def test_work_alone_has_the_memory_of_the_sessions_too(
+    live: Any, loads: Loads, folders: dict[str, str]
+) -> None:
+    model = live()
+    before = paused_run(model)
+    log: list[Any] = []
+    seen: list[Any] = []
+    make = alone(loads, log)
+
+    def looked_at_meanwhile(load: Any, is_stopped: Any) -> Iterator[str]:
+        for item in make(load, is_stopped):
+            seen.append(model.inspect("run", InspectRequest(0, 1)))
+            yield item
+
+    drain(model.work_alone(looked_at_meanwhile))
+    assert log == [0, ("llama", None, 1), ("llama", "8bit", 1)]
+    with pytest.raises(SessionError, match="not in memory just now"):
+        seen[0].result(5)
+    assert before[:2] + on_from_two(model) == expected(folders["llama"])
+    assert loads.alive == 1
 
 
 def test_an_errors_frames_let_go_of_what_they_held() -> None:

@@ -1,0 +1,139 @@
+"""How a session begins, goes on and is looked at as a visitor asked; it knows no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from decoding.errors import SessionError
+from decoding.run import ContinueOrder, InspectRequest, RunRequest
+from decoding.step import DecodingStep
+
+if TYPE_CHECKING:
+    from decoding.inference import OnPrefill
+    from decoding.inspection import Inspection
+    from decoding.models import LanguageModel
+    from decoding.session import DecodingSession
+
+# The cache is made for one kind, and its length in mid-run cannot be another.
+FIXED_SETTINGS = ("cache_implementation", "cache_config", "use_cache")
+
+
+def begin(lm: LanguageModel, request: RunRequest, on_prefill: OnPrefill) -> DecodingSession:
+    """A session before its first inference.
+
+    Raises:
+        DecodingError: what `decode` would refuse.
+    """
+    from decoding.session import DecodingSession
+
+    return DecodingSession(
+        lm, request.prompt, on_prefill=on_prefill, **decode_arguments(lm, request)
+    )
+
+
+def decode_arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
+    """A request as the arguments of `decode` and of a session, the prompt aside."""
+    from decoding.cache_kinds import cache_settings
+
+    generation = dict(request.generation)
+    # At 0 it cuts nothing, and yet its processor would sort the vocabulary at each step.
+    if not generation.get("min_p") and not lm.model.generation_config.min_p:
+        generation.pop("min_p", None)
+    kind = generation.pop("cache_implementation", None)
+    if kind is not None:
+        generation |= cache_settings(kind, lm)
+    return {
+        "seed": request.seed,
+        "top_candidates": request.top_candidates,
+        "use_cache": request.use_cache,
+        **generation,
+    }
+
+
+def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingStep]:
+    """The steps that an order asks for.
+
+    Raises:
+        SessionError: there is no such place or token, or the text has ended there.
+        DecodingError: settings that cannot be used.
+    """
+    _check(session, order)
+    if (session.branch, session.position) != (order.branch, order.at):
+        session.move(order.branch, order.at)
+    changes = _changes(session, order.generation)
+    if changes:
+        session.configure(**changes)
+    left = order.steps
+    if order.token_id is not None:
+        yield session.step(order.token_id)
+        left = None if left is None else left - 1
+    if left != 0 and not session.is_finished:
+        yield from session.run(left)
+
+
+def inspect(session: DecodingSession, request: InspectRequest) -> Inspection:
+    """What there is to know of one step.
+
+    Raises:
+        SessionError: there is no such step.
+        DecodingError: settings that cannot be used.
+    """
+    from decoding.inspection import inspect_step
+
+    _check_place(session, request.branch, request.index)
+    for token_id in request.token_ids:
+        _check_token(session, token_id)
+    tried = _changes(session, request.generation) or None
+    return inspect_step(session, replace(request, generation=tried))
+
+
+def _changes(session: DecodingSession, wanted: dict[str, Any] | None) -> dict[str, Any]:
+    """The wanted settings that may change in mid-run and are not in force."""
+    return {
+        name: _or_nothing(name, value)
+        for name, value in (wanted or {}).items()
+        if name not in FIXED_SETTINGS
+        and _or_nothing(name, value) != _or_nothing(name, _in_force(session, name))
+    }
+
+
+def _in_force(session: DecodingSession, name: str) -> Any:
+    own = getattr(session.generation.config, name, None)
+    return session.settings.get(name, own)
+
+
+def _or_nothing(name: str, value: Any) -> Any:
+    """What changes nothing as `None`, in which case its processor is left out."""
+    return None if name in ("min_p", "stop_strings") and not value else value
+
+
+def _check(session: DecodingSession, order: ContinueOrder) -> None:
+    _check_place(session, order.branch, order.at)
+    if order.token_id is not None:
+        _check_token(session, order.token_id)
+    if order.steps is not None and order.steps < 1:
+        raise SessionError(f"A run goes on for 1 inference or more, not {order.steps}.")
+    before = session.tree.path(order.branch, order.at)
+    if before and before[-1].finish_reason is not None:
+        raise SessionError(
+            f"This text ended with its token {order.at} ({before[-1].finish_reason}): nothing "
+            "comes after that; choose an earlier token to go on from."
+        )
+
+
+def _check_place(session: DecodingSession, branch: int, index: int) -> None:
+    branches = session.tree.branches
+    if not 0 <= branch < len(branches):
+        raise SessionError(f"There is no branch {branch}: this run has {len(branches)}.")
+    if not 0 <= index <= branches[branch].length:
+        raise SessionError(
+            f"Branch {branch} has {branches[branch].length:,} tokens: there is no step {index:,}."
+        )
+
+
+def _check_token(session: DecodingSession, token_id: int) -> None:
+    size = session.lm.vocab_size
+    if not 0 <= token_id < size:
+        raise SessionError(f"There is no token {token_id}: the vocabulary has {size:,}.")

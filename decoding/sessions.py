@@ -1,0 +1,192 @@
+"""Visitors' sessions, kept within bounds; it knows no model, and no visitor but by a key."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from decoding.errors import SessionError
+
+if TYPE_CHECKING:
+    from decoding.inference import OnPrefill
+    from decoding.models import LanguageModel
+    from decoding.session import DecodingSession
+
+COUNT = 8
+HELD_BYTES = 2 * 1024**3
+IDLE_SECONDS = 900.0
+
+
+class KeptSession:
+    """One session, and what is asked of it from other threads.
+
+    Attributes:
+        session: `None` until its run has begun.
+        model: name of the model it decodes with.
+        pauses: how often a pause was asked for; what was asked for before that ends.
+        is_running: a stream of its steps is under way.
+        is_forgotten: nobody can find it any more.
+        used: when it was used last, by `time.monotonic`.
+    """
+
+    def __init__(self) -> None:
+        self.session: DecodingSession | None = None
+        self.model = ""
+        self.pauses = 0
+        self.is_running = False
+        self.is_forgotten = False
+        self.used = time.monotonic()
+        self._on_prefill: OnPrefill | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """What it keeps in memory."""
+        return 0 if self.session is None else self.session.held_bytes
+
+    def on_prefill(self, done: int, total: int) -> None:
+        """What its session calls while it reads: told to the stream that runs."""
+        if self._on_prefill is not None:
+            self._on_prefill(done, total)
+
+    @contextmanager
+    def running(self, on_prefill: OnPrefill) -> Iterator[None]:
+        """While this lasts it is neither freed nor closed."""
+        self.is_running, self._on_prefill = True, on_prefill
+        try:
+            yield
+        finally:
+            self.is_running, self._on_prefill = False, None
+            self.used = time.monotonic()
+            if self.is_forgotten:
+                self.close()
+
+    def close(self) -> None:
+        """Gives all of it back, at the end of its stream where one runs."""
+        if self.session is not None and not self.is_running:
+            self.session.close()
+            self.session = None
+
+
+class SessionRegistry:
+    """The sessions of all visitors, the one used last at the end.
+
+    To expect, to find and to forget are for any thread; all else, which touches tensors, is
+    for the worker's. A session that runs is never freed.
+    """
+
+    def __init__(
+        self, count: int = COUNT, held_bytes: int = HELD_BYTES, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        """Nothing is kept yet.
+
+        Args:
+            count: sessions; the one used longest ago is dropped beyond that, for good.
+            held_bytes: of caches and all else; beyond that those used longest ago are freed, which
+                leaves them their text: they read it again when they go on.
+            idle_seconds: after which a session is freed.
+        """
+        self._count = count
+        self._held_bytes = held_bytes
+        self._idle_seconds = idle_seconds
+        self._kept: OrderedDict[str, KeptSession] = OrderedDict()
+        # Only its stream holds one that waits in line: a stream that never starts leaves nothing.
+        self._expected: WeakValueDictionary[str, KeptSession] = WeakValueDictionary()
+        self._leaving: list[KeptSession] = []
+        self._lock = threading.Lock()
+
+    def expect(self, key: str) -> KeptSession:
+        """The place of a session that is still to be made; it is found under its key at once."""
+        kept = KeptSession()
+        with self._lock:
+            self._expected[key] = kept
+        return kept
+
+    def find(self, key: str) -> KeptSession | None:
+        """What is kept, or expected, under a key."""
+        with self._lock:
+            return self._kept.get(key) or self._expected.get(key)
+
+    def use(self, key: str) -> KeptSession:
+        """The same for what must be there, which is now the latest used.
+
+        Raises:
+            SessionError: it was never there, or had to make way.
+        """
+        kept = self.find(key)
+        if kept is None:
+            raise SessionError(
+                "This run is not kept any more, only the latest of all visitors are: generate it "
+                "anew, with its seed it will be the same."
+            )
+        kept.used = time.monotonic()
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+        return kept
+
+    def forget(self, key: str) -> None:
+        """Nobody finds it any more, and what runs of it ends; the next look closes it."""
+        with self._lock:
+            places = (self._kept.pop(key, None), self._expected.pop(key, None))
+            for kept in filter(None, places):
+                kept.pauses += 1
+                kept.is_forgotten = True
+                self._leaving.append(kept)
+
+    def keep(self, key: str, kept: KeptSession) -> None:
+        """Takes in a session, as the latest used; others may have to make way."""
+        with self._lock:
+            self._expected.pop(key, None)
+            if not kept.is_forgotten:
+                self._kept[key] = kept
+                self._kept.move_to_end(key)
+        self.look_after()
+
+    def look_after(self) -> None:
+        """Closes what was forgotten, drops and frees what is beyond the bounds."""
+        for key in self._idle_keys()[: max(0, len(self._kept) - self._count)]:
+            self.forget(key)
+        self._close_leaving()
+        self._free_idle(time.monotonic() - self._idle_seconds)
+        self._free_beyond(self._held_bytes)
+
+    def let_go(self, lm: LanguageModel) -> None:
+        """Detaches the sessions of a model that leaves memory."""
+        self._close_leaving()
+        for kept in self._sessions():
+            if kept.session is not None and kept.session.lm is lm:
+                kept.session.detach()
+
+    def _close_leaving(self) -> None:
+        with self._lock:
+            leaving, self._leaving = self._leaving, []
+        for kept in leaving:
+            kept.close()
+
+    def _free_idle(self, since: float) -> None:
+        for kept in self._sessions():
+            if kept.session is not None and not kept.is_running and kept.used < since:
+                kept.session.free()
+
+    def _free_beyond(self, limit: int) -> None:
+        held = {kept: kept.held_bytes for kept in self._sessions()}
+        for kept, held_bytes in held.items():
+            if sum(held.values()) <= limit:
+                return
+            if kept.session is not None and not kept.is_running and held_bytes:
+                kept.session.free()
+                held[kept] = kept.held_bytes
+
+    def _idle_keys(self) -> list[str]:
+        with self._lock:
+            return [key for key, kept in self._kept.items() if not kept.is_running]
+
+    def _sessions(self) -> list[KeptSession]:
+        """The one used longest ago first."""
+        with self._lock:
+            return list(self._kept.values())
