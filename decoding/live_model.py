@@ -138,7 +138,7 @@ class LiveModel(SharedModel):
             yield from self._lent_events(self._steps, lm, request)
             return
         session = begin(lm, request, kept.on_prefill)
-        kept.session, kept.model = session, _in_words(lm)
+        kept.begin(session, lm)
         with kept.running(on_prefill):
             self._sessions.keep(key, kept)
             yield run_head(lm, session.prompt_ids, request, self.status.facts)
@@ -148,7 +148,7 @@ class LiveModel(SharedModel):
     def _more(
         self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
     ) -> Iterator[DecodingStep]:
-        session = self._attached(kept, self._loaded())
+        session = kept.attach(self._loaded())
         with kept.running(on_prefill):
             yield from go_on(session, order)
         self._sessions.look_after()
@@ -157,7 +157,7 @@ class LiveModel(SharedModel):
         kept = self._kept(key)
         if not self._shelf.holds(self._choice):
             raise SessionError("The model is not in memory just now: try again in a moment.")
-        return inspect(self._attached(kept, self._loaded()), request)
+        return inspect(kept.attach(self._loaded()), request)
 
     def _kept(self, key: str) -> KeptSession:
         if not self.keeps_sessions:
@@ -166,21 +166,6 @@ class LiveModel(SharedModel):
                 "after its end nor be inspected; start the program on a machine of your own."
             )
         return self._sessions.use(key)
-
-    def _attached(self, kept: KeptSession, lm: LanguageModel) -> DecodingSession:
-        """A session with the model that is loaded, which must be its own."""
-        session = kept.session
-        if session is None:
-            raise SessionError("This run has not begun yet: wait until it reads its prompt.")
-        if session.lm is not lm:
-            now = _in_words(lm)
-            if now != kept.model:
-                raise SessionError(
-                    f"This text was written by {kept.model}, and now {now} is loaded: load "
-                    f"{kept.model} again, or generate the text anew."
-                )
-            session.attach(lm)
-        return session
 
     def _session(self, key: str) -> DecodingSession | None:
         kept = self._sessions.find(key)
@@ -213,11 +198,6 @@ class LiveModel(SharedModel):
                 yield error
 
         return lent_steps
-
-
-def _in_words(lm: LanguageModel) -> str:
-    name = lm.name or type(lm.model).__name__
-    return f"{name} ({lm.quantization or str(lm.dtype).removeprefix('torch.')})"
 
 
 def _looking(

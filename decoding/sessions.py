@@ -27,7 +27,8 @@ class KeptSession:
 
     Attributes:
         session: `None` until its run has begun.
-        model: name of the model it decodes with.
+        model: name and format of the model it decodes with.
+        lm: that model while it is in memory.
         pauses: how often a pause was asked for; what was asked for before that ends.
         is_running: a stream of its steps is under way.
         is_forgotten: nobody can find it any more.
@@ -37,6 +38,7 @@ class KeptSession:
     def __init__(self) -> None:
         self.session: DecodingSession | None = None
         self.model = ""
+        self.lm: LanguageModel | None = None
         self.pauses = 0
         self.is_running = False
         self.is_forgotten = False
@@ -46,12 +48,16 @@ class KeptSession:
     @property
     def held_bytes(self) -> int:
         """What it keeps in memory."""
-        return 0 if self.session is None else self.session.held_bytes
+        return 0 if self.session is None or self.lm is None else self.session.held_bytes
 
     def on_prefill(self, done: int, total: int) -> None:
         """What its session calls while it reads: told to the stream that runs."""
         if self._on_prefill is not None:
             self._on_prefill(done, total)
+
+    def begin(self, session: DecodingSession, lm: LanguageModel) -> None:
+        """Takes the session that it is for."""
+        self.session, self.lm, self.model = session, lm, in_words(lm)
 
     @contextmanager
     def running(self, on_prefill: OnPrefill) -> Iterator[None]:
@@ -65,11 +71,40 @@ class KeptSession:
             if self.is_forgotten:
                 self.close()
 
+    def attach(self, lm: LanguageModel) -> DecodingSession:
+        """Its session with this model.
+
+        Raises:
+            SessionError: it has not begun, or its model is another one.
+        """
+        if self.session is None:
+            raise SessionError("This run has not begun yet: wait until it reads its prompt.")
+        if self.lm is not lm:
+            if in_words(lm) != self.model:
+                raise SessionError(
+                    f"This text was written by {self.model}, and now {in_words(lm)} is loaded: "
+                    f"load {self.model} again, or generate the text anew."
+                )
+            self.session.attach(lm)
+            self.lm = lm
+        return self.session
+
+    def free(self) -> None:
+        """Gives back what can be had again by reading, but not from one that runs."""
+        if self.session is not None and self.lm is not None and not self.is_running:
+            self.session.free()
+
+    def detach(self) -> None:
+        """Lets its model go."""
+        if self.session is not None and self.lm is not None:
+            self.session.detach()
+            self.lm = None
+
     def close(self) -> None:
         """Gives all of it back, at the end of its stream where one runs."""
         if self.session is not None and not self.is_running:
             self.session.close()
-            self.session = None
+            self.session = self.lm = None
 
 
 class SessionRegistry:
@@ -159,8 +194,8 @@ class SessionRegistry:
         """Detaches the sessions of a model that leaves memory."""
         self._close_leaving()
         for kept in self._sessions():
-            if kept.session is not None and kept.session.lm is lm:
-                kept.session.detach()
+            if kept.lm is lm:
+                kept.detach()
 
     def _close_leaving(self) -> None:
         with self._lock:
@@ -170,16 +205,16 @@ class SessionRegistry:
 
     def _free_idle(self, since: float) -> None:
         for kept in self._sessions():
-            if kept.session is not None and not kept.is_running and kept.used < since:
-                kept.session.free()
+            if kept.used < since:
+                kept.free()
 
     def _free_beyond(self, limit: int) -> None:
         held = {kept: kept.held_bytes for kept in self._sessions()}
         for kept, held_bytes in held.items():
             if sum(held.values()) <= limit:
                 return
-            if kept.session is not None and not kept.is_running and held_bytes:
-                kept.session.free()
+            if held_bytes:
+                kept.free()
                 held[kept] = kept.held_bytes
 
     def _idle_keys(self) -> list[str]:
@@ -190,3 +225,9 @@ class SessionRegistry:
         """The one used longest ago first."""
         with self._lock:
             return list(self._kept.values())
+
+
+def in_words(lm: LanguageModel) -> str:
+    """A model's name and format, as a sentence tells it."""
+    name = lm.name or type(lm.model).__name__
+    return f"{name} ({lm.quantization or str(lm.dtype).removeprefix('torch.')})"

@@ -13,11 +13,10 @@ from decoding.sessions import KeptSession, SessionRegistry
 
 
 class Session:
-    """What the registry asks of a session; its bytes are freed and come back by hand."""
+    """What the registry asks of a session."""
 
-    def __init__(self, held_bytes: int = 10, lm: Any = None) -> None:
+    def __init__(self, held_bytes: int = 10) -> None:
         self.held_bytes = held_bytes
-        self.lm = lm
         self.calls: list[str] = []
 
     def free(self) -> None:
@@ -26,16 +25,24 @@ class Session:
 
     def detach(self) -> None:
         self.calls.append("detach")
-        self.lm = None
 
     def close(self) -> None:
         self.calls.append("close")
         self.held_bytes = 0
 
 
-def keep(registry: SessionRegistry, key: str, session: Session | None = None) -> Session:
-    kept, session = registry.expect(key), session or Session()
-    kept.session = session  # type: ignore[assignment]
+class Model:
+    """What is told of a model."""
+
+    name, quantization, dtype = "some", None, "torch.float32"
+
+
+MODEL = Model()
+
+
+def keep(registry: SessionRegistry, key: str, lm: Any = MODEL) -> Session:
+    kept, session = registry.expect(key), Session()
+    kept.begin(session, lm)  # type: ignore[arg-type]
     registry.keep(key, kept)
     return session
 
@@ -123,7 +130,7 @@ def test_one_that_was_forgotten_before_it_began_is_not_kept() -> None:
     registry = SessionRegistry()
     kept = registry.expect("key")
     registry.forget("key")
-    kept.session = Session()  # type: ignore[assignment]
+    kept.begin(Session(), MODEL)  # type: ignore[arg-type]
     registry.keep("key", kept)
     assert registry.find("key") is None
 
@@ -138,9 +145,9 @@ def test_what_is_expected_is_found_for_as_long_as_its_stream_holds_it() -> None:
 
 
 def test_a_model_that_leaves_is_let_go_by_its_sessions_alone() -> None:
-    registry, one, other = SessionRegistry(), object(), object()
-    own, its = keep(registry, "own", Session(lm=one)), keep(registry, "its", Session(lm=other))
-    gone = keep(registry, "gone", Session(lm=one))
+    registry, one, other = SessionRegistry(), Model(), Model()
+    own, its = keep(registry, "own", one), keep(registry, "its", other)
+    gone = keep(registry, "gone", one)
     registry.forget("gone")
     registry.let_go(one)  # type: ignore[arg-type]
     assert (own.calls, its.calls, gone.calls) == (["detach"], [], ["close"])
