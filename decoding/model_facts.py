@@ -48,10 +48,10 @@ def run_head(
     if not config["do_sample"]:  # what only sampling heeds is not in force
         config = {name: value for name, value in config.items() if name not in SAMPLING_CONFIG}
     config |= {"seed": request.seed, "use_cache": request.use_cache}
-    return RunHead(_prompt_tokens(lm, ids), facts or model_facts(lm), config)
+    return RunHead(prompt_tokens(lm, ids), facts or model_facts(lm), config)
 
 
-def _prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]:
+def prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]:
     """The prompt's tokens; their texts, joined, are what the tokenizer makes of all of them."""
     detokenizer = Detokenizer(lm.tokenizer)
     texts = [detokenizer.add(i) for i in ids]
