@@ -27,13 +27,19 @@ if TYPE_CHECKING:
         ModelLoadError,
         ModelTooLargeError,
         PromptError,
+        SessionError,
+        TraceError,
     )
     from decoding.forecast import MemoryForecast, forecast_memory
     from decoding.models import LanguageModel, load_model
     from decoding.precision import compare_precisions
     from decoding.prompts import prompt_token_ids
     from decoding.roofline import measure_roofline, roofline_points
+    from decoding.session import DecodingSession
     from decoding.step import Candidate, DecodingStep, KVCacheSize
+    from decoding.trace import DecodingTrace
+    from decoding.trace_file import read_trace, trace_json, write_trace
+    from decoding.tree import Branch, DecodingTree, Restoration
 
 _ROOMS = {
     "cache_kinds": ("cache_settings",),
@@ -56,22 +62,32 @@ _ROOMS = {
         "ModelLoadError",
         "ModelTooLargeError",
         "PromptError",
+        "SessionError",
+        "TraceError",
     ),
     "forecast": ("MemoryForecast", "forecast_memory"),
     "models": ("LanguageModel", "load_model"),
     "precision": ("compare_precisions",),
     "prompts": ("prompt_token_ids",),
     "roofline": ("measure_roofline", "roofline_points"),
+    "session": ("DecodingSession",),
     "step": ("Candidate", "DecodingStep", "KVCacheSize"),
+    "trace": ("DecodingTrace",),
+    "trace_file": ("read_trace", "trace_json", "write_trace"),
+    "tree": ("Branch", "DecodingTree", "Restoration"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "Branch",
     "Candidate",
     "ComparedStep",
     "ContextLengthError",
     "DecodingError",
+    "DecodingSession",
     "DecodingStep",
+    "DecodingTrace",
+    "DecodingTree",
     "DownloadError",
     "GenerationConfigError",
     "KVCacheSize",
@@ -84,8 +100,11 @@ __all__ = [
     "PrecisionSummary",
     "PrecisionToken",
     "PromptError",
+    "Restoration",
     "Roofline",
     "RooflinePoint",
+    "SessionError",
+    "TraceError",
     "cache_settings",
     "compare_caches",
     "compare_precisions",
@@ -94,7 +113,10 @@ __all__ = [
     "load_model",
     "measure_roofline",
     "prompt_token_ids",
+    "read_trace",
     "roofline_points",
+    "trace_json",
+    "write_trace",
 ]
 
 

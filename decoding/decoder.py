@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import LongTensor, Tensor
-from transformers import GenerationConfig, InfNanRemoveLogitsProcessor
+from transformers import GenerationConfig
 
-from decoding.detokenizer import Detokenizer, token_piece, token_text
+from decoding.choice import check_valid, choose, finish_reason, make_step
+from decoding.detokenizer import Detokenizer
 from decoding.devices import computing_devices
-from decoding.distribution import Measurement, measure
-from decoding.errors import GenerationConfigError, LogitsError
+from decoding.errors import GenerationConfigError
 from decoding.inference import OnPrefill, cache_size, free_cache, infer
 from decoding.memory import memory_in_use
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation
-from decoding.step import Candidate, DecodingStep, FinishReason
+from decoding.step import DecodingStep
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
@@ -78,85 +77,27 @@ def _run(
     ids = generation.input_ids
     detokenizer = Detokenizer(lm.tokenizer)
     devices = computing_devices(lm.model)
-    index, finish_reason = 0, None
+    index, reason = 0, None
     try:
-        while finish_reason is None:
+        while reason is None:
             started = time.perf_counter()
             logits, fed = infer(lm.model, generation, ids, index, on_prefill)
-            measured, ids = _choose(generation, ids, logits, rng, top_candidates)
+            measured, ids = choose(generation, ids, logits, rng, top_candidates)
             seconds = time.perf_counter() - started
-            if not measured.valid:
-                raise LogitsError(
-                    f"Inference {index + 1} returned no distribution (NaN, or nothing finite): "
-                    f"the model does not work in {lm.dtype} on {lm.device}; try float32."
-                )
-            finish_reason = _finish_reason(generation, measured)
-            yield DecodingStep(
+            check_valid(lm, measured, index)
+            reason = finish_reason(generation, measured)
+            yield make_step(
+                lm,
+                measured,
+                detokenizer,
                 index=index,
                 phase="decode" if index else "prefill",
                 input_tokens=fed,
-                token_id=measured.token_id,
-                token=token_piece(lm.tokenizer, measured.token_id),
-                text=detokenizer.add(measured.token_id)
-                + (detokenizer.flush() if finish_reason else ""),
-                is_special=measured.token_id in lm.special_token_ids,
-                logprob=measured.logprob,
-                probability=measured.chosen[1],
-                rank=measured.rank,
-                sampling_probability=measured.chosen[2],
-                entropy_bits=measured.entropy_bits,
-                varentropy_bits2=measured.varentropy_bits2,
-                candidates=_candidates(lm, measured),
-                tail_probability=measured.tail_probability,
-                kept_tokens=measured.kept_tokens,
-                kv_cache=cache_size(generation, fed_tokens=ids.shape[1] - 1),
                 seconds=seconds,
-                finish_reason=finish_reason,
+                kv_cache=cache_size(generation, fed_tokens=ids.shape[1] - 1),
+                finish_reason=reason,
                 memory=memory_in_use(*devices),
             )
             index += 1
     finally:
         free_cache(generation)
-
-
-def _choose(
-    generation: Generation,
-    ids: Tensor,
-    logits: Tensor,
-    rng: torch.Generator | None,
-    top_candidates: int,
-) -> tuple[Measurement, Tensor]:
-    """Processors, the draw or the maximum, all numbers in one copy; and the ids, one longer."""
-    if generation.config.remove_invalid_values:
-        logits = InfNanRemoveLogitsProcessor()(ids, logits)
-    scores = logits
-    if generation.processors:  # they may write in place, and the logits are still to be measured
-        scores = generation.processors(cast(LongTensor, ids), logits.clone())
-    probabilities = torch.softmax(scores, dim=-1)  # (1, vocab_size)
-    if generation.config.do_sample:
-        # A row of NaN becomes a uniform one, and is told below: to draw from NaN kills CUDA.
-        drawable = probabilities.nan_to_num(nan=1.0)
-        token = torch.multinomial(drawable, 1, generator=rng).view(1)
-    else:
-        token = scores.argmax(dim=-1)
-    ids = torch.cat([ids, token.view(1, 1)], dim=-1)
-    flags = [criterion(ids, None) for criterion in generation.criteria]
-    return measure(logits[0], probabilities[0], token, top_candidates, flags), ids
-
-
-def _finish_reason(generation: Generation, measured: Measurement) -> FinishReason | None:
-    reasons = zip(generation.finish_reasons, measured.flags, strict=True)
-    return next((reason for reason, reached in reasons if reached), None)
-
-
-def _candidates(lm: LanguageModel, measured: Measurement) -> tuple[Candidate, ...]:
-    return tuple(
-        Candidate(
-            token_id,
-            token_piece(lm.tokenizer, token_id),
-            token_text(lm.tokenizer, token_id),
-            probability,
-            sampling_probability,
-        )
-        for token_id, probability, sampling_probability in measured.candidates
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,19 @@ class Detokenizer:
         self._tokenizer = tokenizer
         self._ids: list[int] = []  # the last released piece's ids, then the pending ones
         self._released = 0  # how many of them were released
+
+    @classmethod
+    def after(cls, tokenizer: Any, added: Iterable[tuple[int, str]]) -> Detokenizer:
+        """As it stands after these ids were added, each with the text that it released."""
+        detokenizer = cls(tokenizer)
+        piece: list[int] = []
+        pending: list[int] = []
+        for token_id, text in added:
+            pending.append(token_id)
+            if text or len(pending) >= _MAX_PENDING:
+                piece, pending = pending, []
+        detokenizer._ids, detokenizer._released = piece + pending, len(piece)
+        return detokenizer
 
     def add(self, token_id: int) -> str:
         """The text that this token released: `""` while a character is incomplete."""

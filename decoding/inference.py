@@ -39,7 +39,7 @@ def infer(
         a cache, all of them.
     """
     if index == 0:
-        outputs, fed = _prefill(model, generation, on_prefill), ids.shape[1]
+        outputs, fed = read(model, generation, ids, on_prefill=on_prefill), ids.shape[1]
     else:
         outputs, fed = _feed(model, generation, ids)
     # A copy: a view of the last row would keep the whole prompt's logits alive.
@@ -79,18 +79,34 @@ def _remember(model: Any, generation: Generation, outputs: Any) -> None:
     )
 
 
-def _prefill(model: Any, generation: Generation, on_prefill: OnPrefill | None) -> Any:
-    """Feeds the prompt in chunks, where the cache can be continued by more than one token.
+def read(
+    model: Any,
+    generation: Generation,
+    ids: Tensor,
+    start: int = 0,
+    on_prefill: OnPrefill | None = None,
+) -> Any:
+    """Feeds ids in chunks, where the cache can be continued by more than one token.
 
     Source: `GenerationMixin._prefill`, here with a chance to stop between chunks.
+
+    Args:
+        model: the transformers model.
+        generation: whose cache grows; what goes along with the ids is as long as they are.
+        ids: (1, tokens) all of them.
+        start: how many the cache holds already; more than none only where `continues` says so.
+        on_prefill: called with (tokens fed, tokens to be fed) after each chunk.
+
+    Returns:
+        What the model returned for the last chunk.
     """
-    ids, kwargs = generation.input_ids, generation.model_kwargs
-    prompt_tokens = ids.shape[1]
-    chunk = _prefill_chunk(model, generation)
-    position_ids = kwargs.pop("position_ids", None) if chunk < prompt_tokens else None
-    done, outputs = 0, None
-    while done < prompt_tokens:
-        end = min(done + chunk, prompt_tokens)
+    kwargs, tokens = generation.model_kwargs, ids.shape[1]
+    chunk = _prefill_chunk(model, generation, tokens)
+    in_parts = start > 0 or chunk < tokens
+    position_ids = kwargs.pop("position_ids", None) if in_parts else None
+    done, outputs = start, None
+    while done < tokens:
+        end = min(done + chunk, tokens)
         positions = {} if position_ids is None else {"position_ids": position_ids[..., done:end]}
         inputs = model.prepare_inputs_for_generation(
             ids[:, done:end], is_first_iteration=True, **kwargs, **positions
@@ -98,20 +114,28 @@ def _prefill(model: Any, generation: Generation, on_prefill: OnPrefill | None) -
         outputs = model(**inputs, return_dict=True)
         done = end
         if on_prefill is not None:
-            on_prefill(done, prompt_tokens)
+            on_prefill(done - start, tokens - start)
     if position_ids is not None:
         kwargs["position_ids"] = position_ids
     _remember(model, generation, outputs)
     return outputs
 
 
-def _prefill_chunk(model: Any, generation: Generation) -> int:
+def continues(model: Any, cache: Any) -> bool:
+    """Whether a pass over several tokens can go on from a cache that holds some already."""
+    return (
+        isinstance(cache, Cache)
+        and not model._is_stateful
+        and not cache.is_compileable
+        and reads_forward(model)
+        and "past_key_values" in inspect.signature(model.forward).parameters
+    )
+
+
+def _prefill_chunk(model: Any, generation: Generation, whole: int) -> int:
     """Recurrent states start a prompt anew with each pass of several tokens: one chunk then."""
-    whole = int(generation.input_ids.shape[1])
     cache = cache_of(generation.model_kwargs)
-    if not isinstance(cache, Cache) or model._is_stateful or cache.is_compileable:
-        return whole
-    if not _reads_forward(model):
+    if not continues(model, cache):
         return whole
     if generation.config.prefill_chunk_size is not None:
         return int(generation.config.prefill_chunk_size)
@@ -121,7 +145,7 @@ def _prefill_chunk(model: Any, generation: Generation) -> int:
     return CPU_PREFILL_CHUNK if on_cpu else ACCELERATOR_PREFILL_CHUNK
 
 
-def _reads_forward(model: Any) -> bool:
+def reads_forward(model: Any) -> bool:
     """Whether what a position sees is the same in a part of the prompt as in all of it.
 
     Not in BERT's kind, as long as it is no decoder, and in prefix models: they look ahead; nor
@@ -133,5 +157,4 @@ def _reads_forward(model: Any) -> bool:
         not is_encoder
         and getattr(config, "index_topk", None) is None
         and config.model_type not in LOOKING_AHEAD
-        and "past_key_values" in inspect.signature(model.forward).parameters
     )

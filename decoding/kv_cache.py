@@ -79,6 +79,12 @@ def held_bytes(values: Iterable[Any]) -> int:
     return sum(tensor.nbytes for tensor in distinct.values() if tensor.dim() > 0)
 
 
+def storage_bytes(values: Iterable[Any]) -> int:
+    """Bytes that the same tensors keep in memory: of a view, all that it is a view of."""
+    parts = (tensor.untyped_storage() for tensor in _tensors(values, depth=3))
+    return sum({storage.data_ptr(): storage.nbytes() for storage in parts}.values())
+
+
 def _tensors(values: Iterable[Any], depth: int) -> Iterator[Tensor]:
     """The tensors among these values and in the containers among them."""
     for value in values:

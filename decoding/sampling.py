@@ -19,7 +19,11 @@ from transformers import (
     StoppingCriteriaList,
     StopStringCriteria,
 )
-from transformers.generation import GenerationMode
+from transformers.generation import (
+    GenerationMode,
+    SynthIDTextWatermarkLogitsProcessor,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
 
 from decoding.errors import ContextLengthError, DecodingError, GenerationConfigError
 from decoding.step import FinishReason
@@ -52,6 +56,11 @@ _OUTPUT_FLAGS = (
     "output_scores",
     "output_logits",
 )
+_REMEMBERING = (
+    SynthIDTextWatermarkLogitsProcessor,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
+_NO_SETTINGS = ("transformers_version", *_OUTPUT_FLAGS)
 
 
 @dataclass(slots=True)
@@ -146,6 +155,49 @@ def _config_errors() -> Iterator[None]:
         raise
     except _SETTING_ERRORS as error:
         raise GenerationConfigError(f"These settings cannot be used: {error}") from error
+
+
+def settings_in_force(
+    lm: LanguageModel,
+    generation: Generation,
+    config: GenerationConfig | None,
+    kwargs: dict[str, Any],
+) -> dict[str, Any]:
+    """What differs from transformers' own defaults, by the names in `GenerationConfig`.
+
+    Args:
+        lm: whose own settings apply where nothing else is said.
+        generation: what was prepared from `config` and `kwargs`.
+        config: as it was given.
+        kwargs: as they were given.
+    """
+    defaults = GenerationConfig._get_default_generation_params()
+    fields = generation.config.to_dict() | {
+        "stop_strings": _setting(lm, config, kwargs, "stop_strings")
+    }
+    if fields.get("max_new_tokens") is not None:
+        fields |= {"max_length": None, "min_length": None}
+    return {
+        name: value
+        for name, value in fields.items()
+        if value is not None
+        and value != defaults.get(name)
+        and name not in _NO_SETTINGS
+        and not name.startswith("_")
+    }
+
+
+def refuse_memories(generation: Generation) -> None:
+    """Raises GenerationConfigError where a processor remembers the steps before.
+
+    It could not be brought back to an earlier place.
+    """
+    kept = [p for p in generation.processors if isinstance(p, _REMEMBERING)]
+    if kept:
+        raise GenerationConfigError(
+            f"{type(kept[0]).__name__} remembers the steps before, so a run with it cannot be "
+            "rewound: leave its setting out, or use decode()."
+        )
 
 
 def _check_names(generation_kwargs: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ class DecodingTree:
         """
         if not 0 <= at <= self.branches[parent].length:
             raise IndexError(f"branch {parent} has {self.branches[parent].length} steps, not {at}")
-        branch = Branch(len(self.branches), self._owner(parent, at), at)
+        branch = Branch(len(self.branches), self.owner(parent, at), at)
         self.branches.append(branch)
         return branch
 
@@ -112,8 +112,19 @@ class DecodingTree:
         """Of a branch's whole text after the prompt, in the model's own distributions, in nats."""
         return sum(step.logprob for step in self.path(number))
 
-    def _owner(self, number: int, at: int) -> int:
-        """The branch that holds the steps right before `at`: the parent of who leaves there."""
+    def settings(self, number: int, index: int) -> dict[str, Any] | None:
+        """The settings recorded for a step of a branch; `None` where none are yet."""
+        following: int | None = number
+        while following is not None:
+            branch = self.branches[following]
+            known = [change for change in branch.changes if change.index <= index]
+            if known:
+                return known[-1].settings
+            following, index = branch.parent, min(index, branch.at - 1)
+        return None
+
+    def owner(self, number: int, at: int) -> int:
+        """The branch that holds the step right before `at`: the parent of who leaves there."""
         while (parent := self.branches[number].parent) is not None and at <= self.branches[
             number
         ].at:

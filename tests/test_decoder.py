@@ -181,7 +181,7 @@ def test_an_error_frees_the_cache_though_its_traceback_lives(
 
     steps = decode(tiny_lm, PROMPT, max_new_tokens=12)
     next(steps)
-    monkeypatch.setattr(decoder_module, "_choose", broken)
+    monkeypatch.setattr(decoder_module, "choose", broken)
     with pytest.raises(RuntimeError, match="out of memory") as caught:
         next(steps)
     gc.collect()
