@@ -28,6 +28,7 @@ SECONDS_TO_STOP_AT_EXIT = 5.0
 SECONDS_BETWEEN_CHORES = 60.0
 # Between two items of a stream, so that whoever asks much does not hold up whoever decodes.
 ASIDES_IN_A_ROW = 4
+ASIDE_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ class Worker:
         """The same for a small thing that does not wait in line.
 
         It runs at once while nothing else does, else between two items of the stream that
-        runs; a few at a time, in order.
+        runs; a few at a time, in order. Never within an item: what is measured there is the
+        stream's own.
         """
         return self._promise(self._asides, partial(function, *args, **kwargs))
 
@@ -142,6 +144,7 @@ class Worker:
 
     def _look_aside(self) -> None:
         """A few of the small things that wait, and the chore where it is due."""
+        ends = time.monotonic() + ASIDE_SECONDS
         for _ in range(ASIDES_IN_A_ROW):
             with self._changed:
                 job = self._asides.popleft() if self._asides else None
@@ -149,6 +152,8 @@ class Worker:
                 break
             job()
             del job
+            if time.monotonic() > ends:
+                break
         if self._seconds_to_chore() == 0:
             self._do_chore()
 
