@@ -106,10 +106,10 @@ def test_settings_that_are_in_force_are_no_change(tiny_lm: LanguageModel) -> Non
 
 
 def test_a_setting_can_be_taken_back(tiny_lm: LanguageModel) -> None:
-    begun = session(tiny_lm, min_p=0.4, stop_strings=["never"])
+    begun = session(tiny_lm, top_k=0, min_p=0.4, stop_strings=["never"])
     list(go_on(begun, ContinueOrder(0, 0, steps=1)))
     assert "MinPLogitsWarper" in names(begun)
-    without = {**SAMPLED, "min_p": 0.0, "stop_strings": None}
+    without = {**SAMPLED, "top_k": 0, "min_p": 0.0, "stop_strings": None}
     steps = list(go_on(begun, ContinueOrder(0, 1, generation=without, steps=1)))
     assert "MinPLogitsWarper" not in names(begun)
     assert "stop_string" not in begun.generation.finish_reasons

@@ -418,7 +418,8 @@ def ids(steps: Any) -> list[int]:
 
 def paused_run(model: LiveModel) -> list[int]:
     """A run that stopped after three tokens of eight."""
-    drain(model.stream("run", RunRequest("a", {**LONGER, "max_new_tokens": 3}, 5), nothing))
+    shorter = dict.fromkeys(("max_new_tokens", "min_new_tokens"), 3)
+    drain(model.stream("run", RunRequest("a", {**LONGER, **shorter}, 5), nothing))
     return ids(model.tree("run").path(0))  # type: ignore[union-attr]
 
 
