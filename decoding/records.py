@@ -156,20 +156,32 @@ def _literal_reader(allowed: tuple[Any, ...]) -> Reader:
 
 
 def _union_reader(kinds: tuple[Any, ...]) -> Reader:
-    others = [_reader(kind) for kind in kinds if kind is not type(None)]
-    has_none = len(others) < len(kinds)
+    choices = [(_json_kind(kind), _reader(kind)) for kind in kinds if kind is not type(None)]
+    has_none = len(choices) < len(kinds)
 
     def read(value: Any) -> Any:
         if value is None and has_none:
             return None
-        for reader in others[:-1]:
+        likely = [reader for json_kind, reader in choices if json_kind is type(value)]
+        *others, last = likely or [reader for _, reader in choices]
+        for reader in others:
             try:
                 return reader(value)
             except RecordError:
                 continue
-        return others[-1](value)
+        return last(value)
 
     return read
+
+
+def _json_kind(kind: Any) -> Any:
+    """What `json.loads` makes of an annotation's values."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        return type(get_args(kind)[0])
+    if origin is tuple:
+        return list
+    return dict if is_dataclass(kind) else origin or kind
 
 
 def _expect(kind: type, value: Any) -> None:

@@ -1,0 +1,112 @@
+"""A session's trace: everything that was decoded, also once its model is gone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from decoding import DecodingSession, LanguageModel, read_trace, trace_json
+from decoding.step import DecodingStep
+from decoding.trace import library_versions
+
+
+def session_of(lm: LanguageModel, prompt: Any = "Hello", **settings: Any) -> DecodingSession:
+    choices = {"seed": 3, "do_sample": True, "max_new_tokens": 8, "top_p": 0.9, **settings}
+    return DecodingSession(lm, prompt, **choices)
+
+
+def test_it_holds_the_session(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm, top_candidates=5)
+    steps = list(session.run())
+    session.fork(2, token_id=65)
+    session.configure(temperature=0.5)
+    list(session.run())
+    trace = session.trace()
+    assert list(trace.branches[0].steps) == steps
+    assert list(trace.branches) == session.tree.branches
+    assert trace.branches[1].parent == 0
+    assert trace.branches[1].steps[0].is_forced
+    assert trace.branches[1].changes[-1].settings["temperature"] == 0.5
+    assert [token.token_id for token in trace.prompt_tokens] == session.prompt_ids
+    assert (trace.prompt, trace.seed, trace.top_candidates) == ("Hello", 3, 5)
+    assert trace.created == session.created
+    assert trace.model.name == "tiny-llama"
+    assert trace.versions == library_versions()
+    assert {"python", "torch", "transformers", "tokenizers"} == set(trace.versions)
+    assert read_trace(trace_json(trace)) == trace
+
+
+def test_it_does_not_grow_with_the_session(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm)
+    session.step()
+    trace = session.trace()
+    session.step()
+    assert len(trace.branches[0].steps) == 1
+
+
+def test_it_outlives_the_model(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm)
+    list(session.run())
+    before = session.trace()
+    session.detach()
+    assert replace(session.trace(), model=before.model) == before
+
+
+def test_before_the_first_step(tiny_lm: LanguageModel) -> None:
+    trace = session_of(tiny_lm).trace()
+    assert trace.branches[0].steps == []
+    assert read_trace(trace_json(trace)) == trace
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kept"),
+    [
+        ([72, 105], [72, 105]),
+        ((72, 105), [72, 105]),
+        ([{"role": "user", "content": "Hi"}], [{"role": "user", "content": "Hi"}]),
+    ],
+)
+def test_the_prompt_as_it_was_given(tiny_lm: LanguageModel, prompt: Any, kept: Any) -> None:
+    assert session_of(tiny_lm, prompt).trace().prompt == kept
+
+
+def test_messages_that_hold_more_than_texts_are_kept_as_ids(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm, [{"role": "user", "content": "Hi", "extra": 5}])
+    assert session.trace().prompt == session.prompt_ids
+
+
+def test_settings_of_every_kind_come_back(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm, stop_strings=["zzz"], bad_words_ids=[[1, 2]], temperature=1.5)
+    session.step()
+    settings = session.trace().branches[0].changes[0].settings
+    assert settings["stop_strings"] == ["zzz"]
+    assert settings["bad_words_ids"] == [[1, 2]]
+    assert read_trace(trace_json(session.trace())) == session.trace()
+
+
+def test_a_token_that_cannot_be_is_kept_as_it_is(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm)
+    session.step()
+    step = session.tree.branches[0].steps[0]
+    session.tree.branches[0].steps[0] = replace(step, logprob=-math.inf, probability=0.0)
+    assert read_trace(trace_json(session.trace())).branches[0].steps[0].logprob == -math.inf
+
+
+def test_the_revision_is_the_hubs_commit(tiny_lm: LanguageModel) -> None:
+    assert session_of(tiny_lm).trace().revision is None
+    config = tiny_lm.model.config
+    config._commit_hash = "a" * 40
+    try:
+        assert session_of(tiny_lm).trace().revision == "a" * 40
+    finally:
+        config._commit_hash = None
+
+
+def test_every_field_of_a_step_is_in_the_file(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm)
+    session.step()
+    text = trace_json(session.trace())
+    assert all(f'"{field.name}":' in text for field in fields(DecodingStep))
