@@ -62,7 +62,7 @@ def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingSt
     _check(session, order)
     if (session.branch, session.position) != (order.branch, order.at):
         session.move(order.branch, order.at)
-    changes = _changes(session, order.generation)
+    changes = _changes(session, order.generation or {})
     if changes:
         session.configure(**changes)
     left = order.steps
@@ -74,45 +74,45 @@ def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingSt
 
 
 def inspect(session: DecodingSession, request: InspectRequest) -> Inspection:
-    """What there is to know of one step.
+    """What there is to know of one step, under its own settings or under those to be tried.
 
     Raises:
-        SessionError: there is no such step.
+        SessionError: there is no such step or token.
         DecodingError: settings that cannot be used.
     """
     from decoding.inspection import inspect_step
 
-    _check_place(session, request.branch, request.index)
-    for token_id in request.token_ids:
-        _check_token(session, token_id)
-    tried = _changes(session, request.generation) or None
-    return inspect_step(session, replace(request, generation=tried))
+    if request.generation is not None:
+        request = replace(request, generation=_changes(session, request.generation))
+    return inspect_step(session, request)
 
 
-def _changes(session: DecodingSession, wanted: dict[str, Any] | None) -> dict[str, Any]:
+def _changes(session: DecodingSession, wanted: dict[str, Any]) -> dict[str, Any]:
     """The wanted settings that may change in mid-run and are not in force."""
-    return {
-        name: _or_nothing(name, value)
-        for name, value in (wanted or {}).items()
-        if name not in FIXED_SETTINGS
-        and _or_nothing(name, value) != _or_nothing(name, _in_force(session, name))
-    }
+    lasting = {name: value for name, value in wanted.items() if name not in FIXED_SETTINGS}
+    changes = {name: _or_nothing(session, name, value) for name, value in lasting.items()}
+    return {name: v for name, v in changes.items() if v != _in_force(session, name)}
 
 
 def _in_force(session: DecodingSession, name: str) -> Any:
     own = getattr(session.generation.config, name, None)
-    return session.settings.get(name, own)
+    return _or_nothing(session, name, session.settings.get(name, own))
 
 
-def _or_nothing(name: str, value: Any) -> Any:
-    """What changes nothing as `None`, in which case its processor is left out."""
-    return None if name in ("min_p", "stop_strings") and not value else value
+def _or_nothing(session: DecodingSession, name: str, value: Any) -> Any:
+    """What changes nothing as `None`, so that its processor is left out.
+
+    Where the model's own config has another value, `None` would stand for that one.
+    """
+    may_be_left_out = name == "min_p" and not session.lm.model.generation_config.min_p
+    return None if may_be_left_out and not value else value
 
 
 def _check(session: DecodingSession, order: ContinueOrder) -> None:
     _check_place(session, order.branch, order.at)
-    if order.token_id is not None:
-        _check_token(session, order.token_id)
+    size = session.lm.vocab_size
+    if order.token_id is not None and not 0 <= order.token_id < size:
+        raise SessionError(f"There is no token {order.token_id}: the vocabulary has {size:,}.")
     if order.steps is not None and order.steps < 1:
         raise SessionError(f"A run goes on for 1 inference or more, not {order.steps}.")
     before = session.tree.path(order.branch, order.at)
@@ -131,9 +131,3 @@ def _check_place(session: DecodingSession, branch: int, index: int) -> None:
         raise SessionError(
             f"Branch {branch} has {branches[branch].length:,} tokens: there is no step {index:,}."
         )
-
-
-def _check_token(session: DecodingSession, token_id: int) -> None:
-    size = session.lm.vocab_size
-    if not 0 <= token_id < size:
-        raise SessionError(f"There is no token {token_id}: the vocabulary has {size:,}.")

@@ -142,6 +142,7 @@ class LiveModel(SharedModel):
         with kept.running(on_prefill):
             self._sessions.keep(key, kept)
             yield run_head(lm, session.prompt_ids, request, self.status.facts)
+            session.origin  # noqa: B018 - so that its trace can be had from any thread
             yield from session.run()
         self._sessions.look_after()
 

@@ -171,7 +171,7 @@ def test_to_look_at_a_step_changes_nothing(tiny_lm: LanguageModel) -> None:
     [
         (InspectRequest(2, 0), "no branch 2"),
         (InspectRequest(0, 5), "no step 5"),
-        (InspectRequest(0, 2, token_ids=(9, 999)), "no token 999"),
+        (InspectRequest(0, 2, token_ids=(9, 999)), "999"),
     ],
 )
 def test_what_is_not_there_cannot_be_looked_at(
@@ -181,3 +181,29 @@ def test_what_is_not_there_cannot_be_looked_at(
     list(begun.run(4))
     with pytest.raises(SessionError, match=message):
         inspect(begun, request_)
+
+
+def test_a_setting_of_the_model_s_own_is_taken_back_by_its_value(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_lm.model.generation_config, "min_p", 0.3)
+    begun = session(tiny_lm, min_p=0.0)
+    list(go_on(begun, ContinueOrder(0, 0, generation={**SAMPLED, "min_p": 0.4}, steps=1)))
+    list(go_on(begun, ContinueOrder(0, 1, generation={**SAMPLED, "min_p": 0.0}, steps=1)))
+    assert begun.generation.config.min_p == 0
+    assert [change.index for change in begun.tree.branches[0].changes] == [0, 1]
+
+
+@pytest.mark.parametrize("do_sample", [True, False])
+def test_what_the_page_sends_unchanged_is_no_change(
+    tiny_lm: LanguageModel, do_sample: bool
+) -> None:
+    sent = {
+        **{"do_sample": do_sample, "temperature": 0.8, "top_k": 50, "top_p": 1.0, "min_p": 0.0},
+        **{"typical_p": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0},
+        **{"max_new_tokens": 9, "stop_strings": ("never",), "cache_implementation": "dynamic"},
+    }
+    begun = begin(tiny_lm, RunRequest("Hello", sent, 3), lambda done, total: None)
+    list(go_on(begun, ContinueOrder(0, 0, generation=sent, steps=2)))
+    list(go_on(begun, ContinueOrder(0, 2, generation=dict(sent), steps=2)))
+    assert [change.index for change in begun.tree.branches[0].changes] == [0]
