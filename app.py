@@ -75,7 +75,7 @@ def build_app(
         return next(filter(None, (known.frame_from(log_id, start) for known in logs)), "")
 
     with gr.Blocks(title="Decoding Live", analytics_enabled=False) as demo:
-        page = build_page(limits, offer, steps_from)
+        page = build_page(limits, offer, [steps_from])
         wire_runs(demo, page, runs)
         wire_model(demo, page, Switches(live, line), offer)
         wire_works(demo, page, works, runs)

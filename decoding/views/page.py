@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,10 +16,17 @@ from decoding.views.model_controls import ModelControls, build_model_controls
 from decoding.views.serving import FILES_ADDRESS
 from decoding.views.settings import PAGE_SETTINGS, Limits, Setting, within
 from decoding.views.texts import DEFAULT_LANGUAGE, examples, texts
+from decoding.views.wheel_controls import (
+    TraceUpload,
+    WheelControls,
+    build_step_panels,
+    build_trace_section,
+    build_wheel,
+)
 from decoding.views.work_controls import WorkControls, build_memory_section
 
 SCRIPTS = ("page.js", "controls.js")
-STYLES = ("page.css", "memory.css")
+STYLES = ("page.css", "memory.css", "wheel.css", "inspector.css", "trace.css")
 
 
 @dataclass
@@ -45,6 +52,8 @@ class Page:
     relabel: gr.Button
     model: ModelControls
     work: WorkControls
+    wheel: WheelControls
+    open_trace: TraceUpload
     worded: Worded
     settings: dict[str, gr.components.Component] = field(default_factory=dict)
     chips: list[gr.Button] = field(default_factory=list)
@@ -55,13 +64,13 @@ class Page:
         return [self.prompt, self.chat, self.system, *self.settings.values()]
 
 
-def build_page(limits: Limits, offer: Offer, steps_from: Callable[..., str]) -> Page:
+def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str]]) -> Page:
     """Lays the page out inside the `gr.Blocks` that is being built.
 
     Args:
         limits: what each visitor may ask for.
         offer: the models that may be loaded.
-        steps_from: answers `[id, start]` with what the browser missed of a run or a job.
+        answers: what the page's scripts ask the server by the functions' names.
     """
     words, worded = texts()[DEFAULT_LANGUAGE]["page"], Worded()
     View("header", elem_id="page-header")
@@ -96,15 +105,18 @@ def build_page(limits: Limits, offer: Offer, steps_from: Callable[..., str]) -> 
                 settings = {s.name: _control(within(s, limits)) for s in PAGE_SETTINGS}
         model = build_model_controls(offer, worded)
     View("status", elem_id="status")
+    wheel = build_wheel()
     with gr.Row(elem_id="panels"):
         View("text", elem_id="text-panel")
         View("distribution", elem_id="distribution-panel")
+    build_step_panels()
     with gr.Row(elem_id="charts"):
         for name in ("confidence", "kv-cache", "latency"):
             View(name, elem_id=f"{name}-panel")
+    open_trace = build_trace_section(worded)
     work = build_memory_section(worded)
     feed, model_feed, work_feed = (
-        Feed(elem_id=elem_id, server_functions=[steps_from])
+        Feed(elem_id=elem_id, server_functions=list(answers))
         for elem_id in ("feed", "model-feed", "work-feed")
     )
     return Page(
@@ -120,6 +132,8 @@ def build_page(limits: Limits, offer: Offer, steps_from: Callable[..., str]) -> 
         relabel=gr.Button("", elem_id="language-changed", visible="hidden"),
         model=model,
         work=work,
+        wheel=wheel,
+        open_trace=open_trace,
         worded=worded,
         settings=settings,
         chips=chips,
