@@ -31,11 +31,14 @@ if TYPE_CHECKING:
         TraceError,
     )
     from decoding.forecast import MemoryForecast, forecast_memory
+    from decoding.inspection import Inspection, inspect_step
     from decoding.models import LanguageModel, load_model
     from decoding.precision import compare_precisions
     from decoding.prompts import prompt_token_ids
     from decoding.roofline import measure_roofline, roofline_points
+    from decoding.run import InspectRequest
     from decoding.session import DecodingSession
+    from decoding.stages import Stage
     from decoding.step import Candidate, DecodingStep, KVCacheSize
     from decoding.trace import DecodingTrace
     from decoding.trace_file import read_trace, trace_json, write_trace
@@ -66,11 +69,14 @@ _ROOMS = {
         "TraceError",
     ),
     "forecast": ("MemoryForecast", "forecast_memory"),
+    "inspection": ("Inspection", "inspect_step"),
     "models": ("LanguageModel", "load_model"),
     "precision": ("compare_precisions",),
     "prompts": ("prompt_token_ids",),
     "roofline": ("measure_roofline", "roofline_points"),
+    "run": ("InspectRequest",),
     "session": ("DecodingSession",),
+    "stages": ("Stage",),
     "step": ("Candidate", "DecodingStep", "KVCacheSize"),
     "trace": ("DecodingTrace",),
     "trace_file": ("read_trace", "trace_json", "write_trace"),
@@ -90,6 +96,8 @@ __all__ = [
     "DecodingTree",
     "DownloadError",
     "GenerationConfigError",
+    "InspectRequest",
+    "Inspection",
     "KVCacheSize",
     "LanguageModel",
     "LogitsError",
@@ -104,12 +112,14 @@ __all__ = [
     "Roofline",
     "RooflinePoint",
     "SessionError",
+    "Stage",
     "TraceError",
     "cache_settings",
     "compare_caches",
     "compare_precisions",
     "decode",
     "forecast_memory",
+    "inspect_step",
     "load_model",
     "measure_roofline",
     "prompt_token_ids",
