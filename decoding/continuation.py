@@ -59,9 +59,9 @@ def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingSt
         SessionError: there is no such place or token, or the text has ended there.
         DecodingError: settings that cannot be used.
     """
-    _check(session, order)
-    if (session.branch, session.position) != (order.branch, order.at):
-        session.move(order.branch, order.at)
+    at = _check(session, order)
+    if (session.branch, session.position) != (order.branch, at):
+        session.move(order.branch, at)
     changes = _changes(session, order.generation or {})
     if changes:
         session.configure(**changes)
@@ -108,26 +108,27 @@ def _or_nothing(session: DecodingSession, name: str, value: Any) -> Any:
     return None if may_be_left_out and not value else value
 
 
-def _check(session: DecodingSession, order: ContinueOrder) -> None:
-    _check_place(session, order.branch, order.at)
-    size = session.lm.vocab_size
+def _check(session: DecodingSession, order: ContinueOrder) -> int:
+    """The index of the next step, where there can be one."""
+    branches, size = session.tree.branches, session.lm.vocab_size
+    if not 0 <= order.branch < len(branches):
+        raise SessionError(f"There is no branch {order.branch}: this run has {len(branches)}.")
+    length = branches[order.branch].length
+    at = length if order.at is None else order.at
+    if not 0 <= at <= length:
+        raise SessionError(f"Branch {order.branch} has {length:,} tokens: there is no step {at:,}.")
     if order.token_id is not None and not 0 <= order.token_id < size:
         raise SessionError(f"There is no token {order.token_id}: the vocabulary has {size:,}.")
     if order.steps is not None and order.steps < 1:
         raise SessionError(f"A run goes on for 1 inference or more, not {order.steps}.")
-    before = session.tree.path(order.branch, order.at)
+    _check_end(session, order.branch, at)
+    return at
+
+
+def _check_end(session: DecodingSession, branch: int, at: int) -> None:
+    before = session.tree.path(branch, at)
     if before and before[-1].finish_reason is not None:
         raise SessionError(
-            f"This text ended with its token {order.at} ({before[-1].finish_reason}): nothing "
-            "comes after that; choose an earlier token to go on from."
-        )
-
-
-def _check_place(session: DecodingSession, branch: int, index: int) -> None:
-    branches = session.tree.branches
-    if not 0 <= branch < len(branches):
-        raise SessionError(f"There is no branch {branch}: this run has {len(branches)}.")
-    if not 0 <= index <= branches[branch].length:
-        raise SessionError(
-            f"Branch {branch} has {branches[branch].length:,} tokens: there is no step {index:,}."
+            f"This text ended with its token {at} ({before[-1].finish_reason}): nothing comes "
+            "after that; choose an earlier token to go on from."
         )

@@ -68,19 +68,22 @@ class LiveModel(SharedModel):
         """Whether a run can go on after a pause: not where an accelerator is lent for a call."""
         return self._steps is None
 
-    def stream(self, key: str, request: RunRequest, on_prefill: OnPrefill) -> Stream[Event]:
+    def stream(
+        self, key: str, request: RunRequest, on_prefill: OnPrefill, steps: int | None = None
+    ) -> Stream[Event]:
         """The head and then the steps of a run that takes its place in line.
 
         Args:
             key: under which its session is kept.
             request: what to decode.
             on_prefill: called on the worker's thread with (tokens fed, prompt tokens).
+            steps: how many inferences at most, where sessions are kept; without it until an end.
         """
         kept = self._sessions.expect(key)
 
         def start(is_stopped: IsStopped) -> Iterator[Event]:
             look_up = _looking(on_prefill, is_stopped, kept)
-            return _until_paused(self._events(key, kept, request, look_up), kept, 0)
+            return _until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
 
         return self.worker.stream(start)
 
@@ -129,7 +132,12 @@ class LiveModel(SharedModel):
         self.worker.aside(self._sessions.look_after)
 
     def _events(
-        self, key: str, kept: KeptSession, request: RunRequest, on_prefill: OnPrefill
+        self,
+        key: str,
+        kept: KeptSession,
+        request: RunRequest,
+        on_prefill: OnPrefill,
+        steps: int | None,
     ) -> Iterator[Event]:
         from decoding.model_facts import run_head
 
@@ -143,7 +151,7 @@ class LiveModel(SharedModel):
             self._sessions.keep(key, kept)
             yield run_head(lm, session.prompt_ids, request, self.status.facts)
             session.origin  # noqa: B018 - so that its trace can be had from any thread
-            yield from session.run()
+            yield from session.run(steps)
         self._sessions.look_after()
 
     def _more(

@@ -96,14 +96,14 @@ class ContinueOrder:
     Attributes:
         branch: from which branch of its tree.
         at: index of the next step: the branch's end goes on with it, a place before that
-            begins a new branch.
+            begins a new branch; `None` for the end, wherever that is once its turn has come.
         token_id: that this step takes, whatever the settings would choose; `None` lets them.
         steps: how many inferences at most; `None` until an end.
         generation: fields of `GenerationConfig` from this step on; `None` for those in force.
     """
 
     branch: int
-    at: int
+    at: int | None
     token_id: int | None = None
     steps: int | None = None
     generation: dict[str, Any] | None = None

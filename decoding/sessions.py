@@ -31,6 +31,7 @@ class KeptSession:
         lm: that model while it is in memory.
         pauses: how often a pause was asked for; what was asked for before that ends.
         is_running: a stream of its steps is under way.
+        is_freed: it holds nothing since it was used last.
         is_forgotten: nobody can find it any more.
         used: when it was used last, by `time.monotonic`.
     """
@@ -41,6 +42,7 @@ class KeptSession:
         self.lm: LanguageModel | None = None
         self.pauses = 0
         self.is_running = False
+        self.is_freed = False
         self.is_forgotten = False
         self.used = time.monotonic()
         self._on_prefill: OnPrefill | None = None
@@ -87,12 +89,16 @@ class KeptSession:
                 )
             self.session.attach(lm)
             self.lm = lm
+        self.is_freed = False
         return self.session
 
-    def free(self) -> None:
-        """Gives back what can be had again by reading, but not from one that runs."""
-        if self.session is not None and self.lm is not None and not self.is_running:
-            self.session.free()
+    def free(self) -> bool:
+        """Gives back what can be had again by reading; whether there was any and none runs."""
+        if self.session is None or self.lm is None or self.is_running or self.is_freed:
+            return False
+        self.session.free()
+        self.is_freed = True
+        return True
 
     def detach(self) -> None:
         """Lets its model go."""
@@ -187,8 +193,10 @@ class SessionRegistry:
         for key in self._idle_keys()[: max(0, len(self._kept) - self._count)]:
             self.forget(key)
         self._close_leaving()
-        self._free_idle(time.monotonic() - self._idle_seconds)
-        self._free_beyond(self._held_bytes)
+        if self._free_idle(time.monotonic() - self._idle_seconds) + self._free_beyond():
+            from decoding.memory import release_memory
+
+            release_memory()
 
     def let_go(self, lm: LanguageModel) -> None:
         """Detaches the sessions of a model that leaves memory."""
@@ -203,19 +211,18 @@ class SessionRegistry:
         for kept in leaving:
             kept.close()
 
-    def _free_idle(self, since: float) -> None:
-        for kept in self._sessions():
-            if kept.used < since:
-                kept.free()
+    def _free_idle(self, since: float) -> int:
+        return sum(kept.free() for kept in self._sessions() if kept.used < since)
 
-    def _free_beyond(self, limit: int) -> None:
+    def _free_beyond(self) -> int:
         held = {kept: kept.held_bytes for kept in self._sessions()}
-        for kept, held_bytes in held.items():
-            if sum(held.values()) <= limit:
-                return
-            if held_bytes:
-                kept.free()
-                held[kept] = kept.held_bytes
+        freed = 0
+        for kept in held:
+            if sum(held.values()) <= self._held_bytes:
+                break
+            freed += kept.free()
+            held[kept] = kept.held_bytes
+        return freed
 
     def _idle_keys(self) -> list[str]:
         with self._lock:

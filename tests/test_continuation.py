@@ -49,7 +49,8 @@ def test_it_goes_on_for_so_many_steps_and_to_the_end(tiny_lm: LanguageModel) -> 
     steps = list(go_on(begun, ContinueOrder(0, 0, steps=3)))
     assert len(steps) == 3
     steps += go_on(begun, ContinueOrder(0, 3, steps=1))
-    steps += go_on(begun, ContinueOrder(0, 4))
+    steps += go_on(begun, ContinueOrder(0, None, steps=1))
+    steps += go_on(begun, ContinueOrder(0, 5))
     assert ids(steps) == ids(list(decode(tiny_lm, "Hello", seed=3, **SAMPLED)))
     assert steps[-1].finish_reason == "length"
 

@@ -236,6 +236,16 @@ def test_a_paused_run_hands_over_all_it_decoded_and_goes_on(live, tiny_lm):
     assert ids(events + more) == expected(tiny_lm)
 
 
+def test_a_run_of_so_many_steps_goes_on_at_its_end_wherever_that_is(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    request = RunRequest("Hi", LONG, 3)
+    streams = [model.stream("run", request, no_progress, 2)]
+    streams += [model.resume("run", ContinueOrder(0, None, steps=3), no_progress) for _ in "ab"]
+    events = [event for stream in streams for event in drain(stream)]
+    assert ids(events) == expected(tiny_lm)[:8]
+    assert len(model.tree("run").branches) == 1
+
+
 def test_a_pause_ends_what_waits_in_line_too(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
     model.wait()

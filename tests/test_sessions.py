@@ -84,6 +84,18 @@ def test_what_is_idle_is_freed_and_what_was_used_is_not() -> None:
     assert used.calls == []
 
 
+def test_what_is_freed_is_not_freed_each_minute_but_after_its_next_use() -> None:
+    registry = SessionRegistry(idle_seconds=100)
+    idle = keep(registry, "idle")
+    for times in (1, 2):
+        kept = registry.use("idle")
+        kept.attach(MODEL)  # type: ignore[arg-type]
+        kept.used -= 200
+        registry.look_after()
+        registry.look_after()
+        assert idle.calls == ["free"] * times
+
+
 def test_a_session_that_runs_is_neither_freed_nor_dropped() -> None:
     registry = SessionRegistry(count=1, held_bytes=10, idle_seconds=100)
     running = keep(registry, "running")
