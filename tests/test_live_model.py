@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import random
 import threading
 import weakref
 
@@ -325,6 +326,63 @@ def test_a_refused_request_keeps_no_session(live, tiny_lm):
     assert model.tree("run") is None
     with pytest.raises(SessionError, match="not kept"):
         drain(go_on(model, ContinueOrder(0, 0)))
+
+
+def test_a_run_that_failed_in_its_midst_can_go_on(live, tiny_lm):
+    sessions = SessionRegistry(idle_seconds=0)
+    model = live(lambda progress: tiny_lm, sessions=sessions)
+    events = drain(model.stream("run", RunRequest("Hi", LONG, 3), no_progress, 5))
+    model.worker.submit(sessions.look_after).result(5)
+
+    def fail(done, total):
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        drain(model.resume("run", ContinueOrder(0, None), fail))
+    events += drain(go_on(model))
+    assert ids(events) == expected(tiny_lm)
+
+
+def test_whatever_visitors_do_at_once_their_runs_are_whole(live, tiny_lm):
+    model = live(lambda progress: tiny_lm, sessions=SessionRegistry(count=3))
+    failed = []
+
+    def visit(name):
+        dice = random.Random(name)
+        key = None
+        for turn in range(12):
+            try:
+                if key is None or dice.random() < 0.3:
+                    key = f"{name}-{turn}"
+                    stream = model.stream(key, RunRequest("Hi", LONG, 3), no_progress)
+                else:
+                    at = dice.choice([None, 1, 2])
+                    stream = model.resume(key, ContinueOrder(0, at, steps=9), no_progress)
+                take_until(stream, dice.randrange(6))
+                looks = [model.inspect(key, InspectRequest(0, 0)) for _ in range(3)]
+                end = dice.choice([model.pause, model.forget, None])
+                stream.close() if end is None else end(key)
+                drain(stream)
+                assert all(look.result(20).index == 0 for look in looks)
+            except SessionError:
+                key = None
+            except BaseException as error:
+                failed.append(error)
+
+    visitors = [threading.Thread(target=visit, args=(name,)) for name in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join(60)
+        assert not visitor.is_alive()
+    assert failed == []
+    whole = expected(tiny_lm)
+    for kept in model._sessions._sessions():
+        steps = ids(kept.session.tree.path(0))
+        assert steps == whole[: len(steps)]
+    assert len(model._sessions._sessions()) <= 3
+    drain(run(model, "last"))
+    assert ids(model.tree("last").path(0)) == whole
 
 
 def test_a_step_is_looked_at_while_the_run_goes_on(live, tiny_lm):

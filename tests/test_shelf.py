@@ -417,9 +417,10 @@ def ids(steps: Any) -> list[int]:
 
 
 def paused_run(model: LiveModel) -> list[int]:
-    """A run that stopped after three tokens of eight."""
+    """A run that stopped after three tokens of eight, and was looked at."""
     shorter = dict.fromkeys(("max_new_tokens", "min_new_tokens"), 3)
     drain(model.stream("run", RunRequest("a", {**LONGER, **shorter}, 5), nothing))
+    model.inspect("run", InspectRequest(0, 1, generation={"top_k": 3}, find="a")).result(10)
     return ids(model.tree("run").path(0))  # type: ignore[union-attr]
 
 
