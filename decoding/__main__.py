@@ -1,4 +1,4 @@
-"""`python -m decoding COMMAND`."""
+"""`python -m decoding "a prompt"`, or another command."""
 
 import sys
 

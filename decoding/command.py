@@ -4,29 +4,58 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
 from decoding.errors import DecodingError
+from decoding.generate_command import add_options
+from decoding.terminal import safe_text
 
 MOST = 10**12
+COMMANDS = ("generate", "memory")
+SHORT_FORM = (
+    'python -m decoding "a prompt" is short for python -m decoding generate "a prompt"; a prompt '
+    'that is a command\'s name needs the long form: python -m decoding generate "memory".'
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0, or 1 after a sentence that says what was wrong."""
-    options = parser().parse_args(arguments)
+    """Runs one command.
+
+    Returns:
+        0; 1 after a sentence that says what was wrong; 130 where it was interrupted, and 141
+        where whoever reads the output has gone, as a shell tells of any program.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser().parse_args(_with_command(given))
     try:
-        print(options.run(options))
+        return int(options.run(options))
     except DecodingError as error:
-        print(error, file=sys.stderr)
+        print(safe_text(str(error)), file=sys.stderr)
         return 1
-    return 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # What is left in the buffer must not be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    commands = argparse.ArgumentParser(prog="python -m decoding", description=__doc__)
+    commands = argparse.ArgumentParser(
+        prog="python -m decoding", description=__doc__, epilog=SHORT_FORM
+    )
     names = commands.add_subparsers(required=True, metavar="COMMAND")
+    add_options(
+        names.add_parser(
+            "generate",
+            help="write a text, each token coloured by how unexpected it was",
+            description="Writes a text, each token coloured by how unexpected it was.",
+            allow_abbrev=False,
+        )
+    )
     memory = names.add_parser(
         "memory", help="what a model and its KV cache will take; reads the config only"
     )
@@ -46,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     return commands
 
 
-def _memory(options: argparse.Namespace) -> str:
+def _memory(options: argparse.Namespace) -> int:
     # Here, so that a wrong option is told before torch is imported.
     from transformers.utils import logging
 
@@ -65,7 +94,15 @@ def _memory(options: argparse.Namespace) -> str:
         file_bytes=file_bytes_of(options.model),
     )
     what = plan, forecast, options.batch, options.positions
-    return json.dumps(report_object(*what)) if options.json else "\n".join(report_lines(*what))
+    print(json.dumps(report_object(*what)) if options.json else "\n".join(report_lines(*what)))
+    return 0
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """What is no command is a prompt, or an option of the command that takes one."""
+    if arguments[:1] and arguments[0] in (*COMMANDS, "-h", "--help"):
+        return arguments
+    return ["generate", *arguments]
 
 
 def _counts(text: str) -> tuple[int, ...]:

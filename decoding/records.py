@@ -47,7 +47,7 @@ def read_record(kind: type[T], value: Any) -> T:
     Raises:
         RecordError: a field too many or missing, a wrong type, a number that is none.
     """
-    return cast(T, _reader(kind)(value))
+    return cast(T, _reader(cast(Any, kind))(value))
 
 
 def plain_record(value: Any) -> Any:

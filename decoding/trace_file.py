@@ -37,14 +37,24 @@ def write_trace(trace: DecodingTrace, path: str | os.PathLike[str]) -> None:
     Raises:
         TraceError: the file cannot be written.
     """
+    write_file(path, trace_json(trace))
+
+
+def write_file(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text as it is, in UTF-8; the file is replaced once all of it is on the disk.
+
+    Raises:
+        TraceError: the file cannot be written.
+    """
     target = Path(path)
     part = target.with_name(target.name + ".part")
     try:
-        part.write_text(trace_json(trace), encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="")
         part.replace(target)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise TraceError(
-            f"The trace cannot be written to {target.name}: {error.strerror}."
+            f"The file {target.name!r} cannot be written: {error.strerror or error}."
         ) from error
 
 

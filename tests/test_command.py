@@ -142,14 +142,17 @@ def test_one_sentence_and_exit_1(
     "options",
     [
         [],
-        ["forget"],
+        ["generate"],
         ["memory", "x", "--batch", "0"],
         ["memory", "x", "--positions", "ten"],
         ["memory", "x", "--positions", "1" * 40],
         ["memory", "x", "--quantization", "3bit"],
     ],
 )
-def test_wrong_options_exit_2(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_exit_2(
+    options: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     with pytest.raises(SystemExit) as stopped:
         main(options)
     assert stopped.value.code == 2

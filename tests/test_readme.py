@@ -54,7 +54,11 @@ def test_the_options_named_exist() -> None:
             check=True,
             timeout=120,
         ).stdout
-        for program in (["app.py"], ["-m", "decoding", "memory"])
+        for program in (
+            ["app.py"],
+            ["-m", "decoding", "memory"],
+            ["-m", "decoding", "generate"],
+        )
     )
     named = set(re.findall(r"`(--[a-z-]+)", README)) - {"--help"}
     assert len(named) >= 8

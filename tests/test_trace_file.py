@@ -92,7 +92,7 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match=r"cannot be written to x\.json: No such file"):
+    with pytest.raises(TraceError, match=r"'x\.json' cannot be written: No such file"):
         write_trace(made_trace(), tmp_path / "none" / "x.json")
     assert "no file 'none.json'" in refused(tmp_path / "none.json")
     assert "no file" in refused(Path("/dev/zero"))
