@@ -21,7 +21,7 @@ from transformers.cache_utils import (
     QuantizedCache,
 )
 
-from decoding.inference import OnPrefill, cache_size, continues, infer, read, reads_forward
+from decoding.inference import OnPrefill, cache_size, continues, infer, read, reads_alike
 from decoding.kv_cache import CACHE_NAMES, cache_of, held_by_layer, storage_bytes
 from decoding.sampling import Generation
 from decoding.step import KVCacheSize
@@ -266,7 +266,7 @@ class BranchCache:
         # What a quantized cache stores, and what a model that looks ahead sees, depends on what
         # was read together.
         by_one = isinstance(cache_of(self.generation.model_kwargs), QuantizedCache)
-        whole = self._prompt_tokens if by_one or not reads_forward(self._model) else len(ids)
+        whole = self._prompt_tokens if by_one or not reads_alike(self._model) else len(ids)
         self._fit(whole)
         read(self._model, self.generation, wanted[:, :whole], kept, on_prefill)
         for end in range(whole + 1, len(ids) + 1):

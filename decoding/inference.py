@@ -20,6 +20,8 @@ OnPrefill = Callable[[int, int], None]
 CPU_PREFILL_CHUNK = 128
 ACCELERATOR_PREFILL_CHUNK = 2048
 LOOKING_AHEAD = ("cpmant", "moshi")
+# Its state after a pass over several tokens is not the one that they leave one by one.
+STEPPED = ("zamba2",)
 
 
 def infer(
@@ -143,6 +145,11 @@ def _prefill_chunk(model: Any, generation: Generation, whole: int) -> int:
         return whole  # its scales and what it leaves exact follow from the first pass
     on_cpu = generation.input_ids.device.type == "cpu"
     return CPU_PREFILL_CHUNK if on_cpu else ACCELERATOR_PREFILL_CHUNK
+
+
+def reads_alike(model: Any) -> bool:
+    """Whether a pass over several tokens leaves the cache that they leave one by one."""
+    return reads_forward(model) and model.config.get_text_config().model_type not in STEPPED
 
 
 def reads_forward(model: Any) -> bool:
