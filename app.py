@@ -21,7 +21,17 @@ from decoding.errors import DecodingError, ModelLoadError
 from decoding.live_model import LiveModel
 from decoding.run import ModelChoice
 from decoding.shelf import Load, LoadChoice, Progress
-from decoding.views.events import visitor_of, wire_browser, wire_model, wire_runs, wire_works
+from decoding.trace_file import LARGEST_BYTES
+from decoding.views.events import (
+    visitor_of,
+    wire_browser,
+    wire_model,
+    wire_runs,
+    wire_traces,
+    wire_wheel,
+    wire_works,
+)
+from decoding.views.inspections import Inspections
 from decoding.views.model_choice import DEFAULT_OFFER, Offer, Switches
 from decoding.views.options import ALL_INTERFACES, read_options
 from decoding.views.page import build_page, head
@@ -29,6 +39,8 @@ from decoding.views.runs import Runs
 from decoding.views.serving import LOCAL_HOSTS, middleware, routes
 from decoding.views.settings import DEFAULT_LIMITS, Limits, read_request
 from decoding.views.streams import Line
+from decoding.views.traces import Traces
+from decoding.views.wheel import read_place
 from decoding.views.works import Works
 
 if TYPE_CHECKING:
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
     from decoding.models import LanguageModel
 
 SPACE_GPU_SECONDS = 120
+SECONDS_A_FILE_IS_KEPT = 600  # that was uploaded and not opened
 
 
 def build_app(
@@ -55,7 +68,8 @@ def build_app(
         load_choice: loads those; without it they are loaded as `load_model` does.
 
     Returns:
-        Blocks to be launched with `launch_options()`; its attribute `runs` holds the model.
+        Blocks to be launched with `launch_options()`; its attribute `runs` holds the model,
+        `traces` the files of the runs.
     """
     load = _loader(model)
     if load_choice is None and model is not None:
@@ -69,20 +83,33 @@ def build_app(
     line = Line(limits.waiting)
     runs, works = Runs(live, limits, line), Works(live, line)
 
-    def steps_from(id_and_start: list[Any]) -> str:
-        log_id, start = str(id_and_start[0]), int(id_and_start[1])
-        logs = (runs.last_runs, works.last_works)
-        return next(filter(None, (known.frame_from(log_id, start) for known in logs)), "")
+    traces, inspections = Traces(live), Inspections(live, limits)
 
-    with gr.Blocks(title="Decoding Live", analytics_enabled=False) as demo:
-        page = build_page(limits, offer, [steps_from])
+    def steps_from(place: list[Any]) -> str:
+        log_id, branch, start = read_place(place)
+        run = runs.last_runs.find(log_id) or traces.find(log_id)
+        if run is not None:
+            return run.frame_from(start, branch)
+        return works.last_works.frame_from(log_id, start) or ""
+
+    def inspect_step(question: Any) -> str:
+        return inspections.answer(question)
+
+    with gr.Blocks(
+        title="Decoding Live",
+        analytics_enabled=False,
+        delete_cache=(SECONDS_A_FILE_IS_KEPT, SECONDS_A_FILE_IS_KEPT),
+    ) as demo:
+        page = build_page(limits, offer, [steps_from, inspect_step])
         wire_runs(demo, page, runs)
+        wire_wheel(page, runs)
+        wire_traces(page, traces, runs)
         wire_model(demo, page, Switches(live, line), offer)
         wire_works(demo, page, works, runs)
         wire_browser(demo, page)
         gr.api(_endpoint(runs), api_name="decode", concurrency_limit=None)
     demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None)
-    demo.runs = runs
+    demo.runs, demo.traces = runs, traces
     return demo
 
 
@@ -169,7 +196,7 @@ def launch_options(
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": False,
-        "max_file_size": "1kb",
+        "max_file_size": LARGEST_BYTES,
         "max_threads": 40 + limits.waiting,
         "footer_links": ["api"],
         "theme": _theme(),

@@ -7,8 +7,9 @@ import time
 import pytest
 from test_frames import FACTS, HEAD, make_step
 
-from decoding.errors import DecodingError, LogitsError
+from decoding.errors import DecodingError, LogitsError, SessionError
 from decoding.run import ModelStatus, RunRequest
+from decoding.tree import DecodingTree, Restoration, SettingsChange
 from decoding.views.runs import Runs
 from decoding.views.settings import Limits, RequestError, read_request
 from decoding.views.streams import Line
@@ -16,31 +17,80 @@ from decoding.worker import Worker
 
 
 class ScriptedModel:
-    """Yields the head and a step each time the test lets it."""
+    """Yields the head and a step each time the test lets it, into a tree like a session's."""
+
+    keeps_sessions = True
 
     def __init__(self, steps=3, error=None):
         self.status = ModelStatus(state="ready", facts=FACTS)
         self.worker = Worker("scripted")
         self.turns = threading.Semaphore(0)
-        self.closed = []
+        self.closed, self.forgotten, self.orders = [], [], []
+        self.trees, self.pauses = {}, {}
         self.steps, self.error = steps, error
 
-    def stream(self, request, on_prefill):
+    def stream(self, key, request, on_prefill, steps=None):
+        pauses = self.pauses.setdefault(key, 0)
+
         def events(is_stopped):
             try:
+                self.trees[key] = DecodingTree()
+                self.trees[key].branches[0].changes.append(SettingsChange(0, {"seed": 7}))
                 yield HEAD
                 on_prefill(1, 2)
-                for index in range(self.steps):
-                    while not self.turns.acquire(timeout=0.02) and not is_stopped():
-                        pass
-                    last = index == self.steps - 1 and not self.error
-                    yield make_step(index, finish_reason="length" if last else None)
-                if self.error:
-                    raise self.error
+                yield from self.made(
+                    key, 0, steps, lambda: is_stopped() or self.is_over(key, pauses)
+                )
             finally:
                 self.closed.append(request.prompt)
 
         return self.worker.stream(events)
+
+    def resume(self, key, order, on_prefill):
+        self.orders.append(order)
+        pauses = self.pauses[key]
+
+        def events(is_stopped):
+            if key in self.forgotten:
+                raise SessionError("This run is not kept any more.")
+            tree, number = self.trees[key], order.branch
+            at = tree.branches[number].length if order.at is None else order.at
+            if at < tree.branches[number].length:
+                number = tree.add(number, at).number
+                tree.branches[number].restorations.append(Restoration(at, at, 0, 0.001))
+            yield from self.made(
+                key, number, order.steps, lambda: is_stopped() or self.is_over(key, pauses)
+            )
+
+        return self.worker.stream(events)
+
+    def made(self, key, number, steps, is_over):
+        branch = self.trees[key].branches[number]
+        ends = self.steps if steps is None else min(self.steps, branch.length + steps)
+        while branch.length < ends:
+            while not self.turns.acquire(timeout=0.02):
+                if is_over():
+                    return
+            last = branch.length == self.steps - 1 and not self.error
+            branch.steps.append(make_step(branch.length, finish_reason="length" if last else None))
+            yield branch.steps[-1]
+            if is_over():
+                return
+        if self.error and steps is None:
+            raise self.error
+
+    def is_over(self, key, pauses):
+        return self.pauses[key] > pauses
+
+    def pause(self, key):
+        self.pauses[key] += 1
+
+    def forget(self, key):
+        self.forgotten.append(key)
+        self.pauses[key] = self.pauses.get(key, 0) + 1
+
+    def tree(self, key):
+        return None if key in self.forgotten else self.trees.get(key)
 
     def let(self, steps):
         self.turns.release(steps)
@@ -176,7 +226,7 @@ def test_closing_the_frames_never_blocks_and_ends_the_run(scripted):
     frames.close()
     assert time.monotonic() - started < 0.05
     until(lambda: model.closed == ["a"])
-    assert (runs.line.streams, runs._newest) == ({}, {})
+    assert (runs.line.streams, runs._turns) == ({}, {})
 
 
 def test_an_error_in_the_middle_keeps_the_text_so_far(scripted):

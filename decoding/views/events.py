@@ -13,11 +13,16 @@ from decoding.views.model_choice import Offer, Switches, read_model_choice
 from decoding.views.page import Page
 from decoding.views.runs import Runs
 from decoding.views.settings import PAGE_SETTINGS, read_request
+from decoding.views.traces import Traces
+from decoding.views.wheel import read_order
 from decoding.views.work import Work, tokens_of
 from decoding.views.work_kinds import CachingWork, PrecisionWork, RooflineWork
 from decoding.views.works import Works
 
 SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
+REQUEST_NAMES = json.dumps(["prompt", "chat", "system", *SETTING_NAMES])
+# The order is the last input: what the page's scripts ask for just now.
+ORDERED = "(...values) => [...values.slice(0, -1), window.decodingLive?.order?.() ?? '']"
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 STREAMED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple", "concurrency_limit": None}
@@ -33,23 +38,62 @@ def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
     """Generate, Stop, the tab's end, and what the page shows while the model loads."""
 
     def generate(request: gr.Request, *values: Any) -> Iterator[str]:
-        prompt, chat, system, *settings = values
+        prompt, chat, system, *settings, order = values
         named = dict(zip(SETTING_NAMES, settings, strict=True))
         yield from runs.frames(
-            visitor_of(request), lambda: read_request(prompt, chat, system, named, runs.limits)
+            visitor_of(request),
+            lambda: read_request(prompt, chat, system, named, runs.limits),
+            order,
         )
 
     def stop(request: gr.Request) -> None:
         runs.stop(visitor_of(request))
 
+    def leave(request: gr.Request) -> None:
+        runs.leave(visitor_of(request))
+
     def model_frames() -> Iterator[str]:
         yield from runs.model_frames()
 
     triggers = [page.generate.click, page.prompt.submit]
-    gr.on(triggers, generate, page.controls, page.feed, **STREAMED)
+    asked = [*page.controls, page.wheel.order]
+    gr.on(triggers, generate, asked, page.feed, js=ORDERED, **STREAMED)
     page.stop.click(stop, **AT_ONCE)
     demo.load(model_frames, outputs=page.model_feed, concurrency_limit=None, **PRIVATE)
-    demo.unload(stop)
+    demo.unload(leave)
+
+
+def wire_wheel(page: Page, runs: Runs) -> None:
+    """Pause, and how a run is to go on."""
+
+    def resume(request: gr.Request, *values: Any) -> Iterator[str]:
+        *settings, order = values
+        named = dict(zip(SETTING_NAMES, settings, strict=True))
+        yield from runs.resume(visitor_of(request), lambda: read_order(order, named, runs.limits))
+
+    def pause(request: gr.Request) -> None:
+        runs.pause(visitor_of(request))
+
+    wheel = page.wheel
+    ordered = [*page.settings.values(), wheel.order]
+    wheel.go.click(resume, ordered, page.feed, js=ORDERED, **STREAMED)
+    wheel.pause.click(pause, **AT_ONCE)
+    wheel.apply.click(
+        None,
+        page.controls,
+        page.controls,
+        js=f"(...values) => window.decodingLiveControls.wanted({REQUEST_NAMES}, values)",
+        **AT_ONCE,
+    )
+
+
+def wire_traces(page: Page, traces: Traces, runs: Runs) -> None:
+    """Opening a run that was kept as a file."""
+
+    def open_trace(request: gr.Request, content: bytes | None) -> Iterator[str]:
+        yield from traces.frames(content, lambda: runs.hush(visitor_of(request)))
+
+    page.open_trace.upload(open_trace, page.open_trace, page.feed, **STREAMED)
 
 
 def wire_model(demo: gr.Blocks, page: Page, switches: Switches, offer: Offer) -> None:

@@ -39,7 +39,7 @@ def number(value: float) -> float | None:
 def step_fields(step: DecodingStep) -> dict[str, Any]:
     """One step as the page knows it, under short names."""
     cache = step.kv_cache
-    return {
+    fields = {
         "i": step.index,
         "ph": step.phase,
         "in": step.input_tokens,
@@ -62,6 +62,7 @@ def step_fields(step: DecodingStep) -> dict[str, Any]:
         "fin": step.finish_reason,
         "c": [_candidate_fields(candidate) for candidate in step.candidates],
     }
+    return {**fields, "f": 1} if step.is_forced else fields
 
 
 def cache_layer_groups(cache: KVCacheSize) -> list[list[int | None]]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from decoding.facts import ModelFacts
 from decoding.run import RunHead
 from decoding.step import DecodingStep
-from decoding.views.frames import Message, head_fields, shown_text, step_fields, to_json
+from decoding.tree import DecodingTree
+from decoding.views.branch_log import BranchLog, change_fields, note_fields, plain_settings
+from decoding.views.frames import Message, head_fields, to_json
+
+if TYPE_CHECKING:
+    from decoding.trace import DecodingTrace
 
 LOGS_KEPT = 8
 
@@ -42,67 +48,162 @@ class RunLog:
         log_id: cannot be guessed, so that knowing it is the right to read the run.
         state: of the run, as the frames name it.
         progress: (tokens fed, prompt tokens) while the prompt is read.
+        branch: number of the one that is written now.
+        is_live: it can go on after a pause.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_live: bool = True) -> None:
+        """Nothing is known yet."""
         self.log_id = secrets.token_urlsafe(12)
         self.state = "prefill"
         self.progress: tuple[int, int] | None = None
+        self.branch = 0
+        self.is_live = is_live
         self._head: str | None = None
         self._model: ModelFacts | None = None
         self._prompt_ids: list[int] = []
-        self._tokens: list[tuple[int, str]] = []
-        self._steps: list[str] = []
-        self._sent = 0
-        self._head_sent = False
+        self._branches = [BranchLog()]
+        self._notes: list[list[Any]] = []
+        self._changes: list[list[Any]] = []
+        self._told = (0, 0)
+        self._head_sent = self._tree_due = False
+        self._lock = Lock()
+
+    @classmethod
+    def from_trace(cls, trace: DecodingTrace) -> RunLog:
+        """A run that was kept in a file; it cannot go on."""
+        run = cls(is_live=False)
+        first = next((change.settings for change in trace.branches[0].changes), {})
+        config = plain_settings({**first, "seed": trace.seed})
+        run.add(RunHead(trace.prompt_tokens, trace.model, config))
+        run.follow(DecodingTree(list(trace.branches)))
+        run.state = "finished"
+        return run
 
     @property
     def total(self) -> int:
-        """Steps so far."""
-        return len(self._steps)
+        """Steps so far on the way to the end of the branch that is written."""
+        return self._branches[self.branch].length
 
     @property
     def has_head(self) -> bool:
         """Whether the prompt is known in tokens."""
         return self._head is not None
 
+    def on_prefill(self, done: int, total: int) -> None:
+        """Takes how far the prompt is read."""
+        self.progress = (done, total)
+
+    def go_on(self, branch: int) -> None:
+        """From here on this branch is written, or one that leaves it."""
+        self.branch, self.state, self.progress = branch, "prefill", None
+        self._tree_due = True
+
+    @property
+    def branches(self) -> int:
+        """How many there are."""
+        return len(self._branches)
+
+    def has_branch(self, branch: int) -> bool:
+        """Whether there is one of this number."""
+        return branch < len(self._branches)
+
+    def take(self, events: Iterable[RunHead | DecodingStep], tree: DecodingTree | None) -> None:
+        """What came: with a tree the steps are taken from that, in their branches."""
+        for event in events:
+            if tree is None or isinstance(event, RunHead):
+                self.add(event)
+        if tree is not None:
+            self.follow(tree)
+
     def add(self, event: RunHead | DecodingStep) -> None:
-        """Takes the head or the next step."""
-        if isinstance(event, RunHead):
-            self._head = to_json(head_fields(event))
-            self._model = event.model
-            self._prompt_ids = [token.token_id for token in event.prompt]
+        """Takes the head, or the next step where there is one branch only."""
+        if isinstance(event, DecodingStep):
+            self._add_step(self.branch, event)
             return
-        self._tokens.append((event.token_id, _printable(event)))
-        self._steps.append(to_json(step_fields(event)))
-        self.state = "finished" if event.finish_reason else "decoding"
+        self._head = to_json({**head_fields(event), "live": self.is_live})
+        self._model = event.model
+        self._prompt_ids = [token.token_id for token in event.prompt]
+
+    def follow(self, tree: DecodingTree) -> None:
+        """Takes all that a tree holds and that is not known yet."""
+        with self._lock:
+            branches = list(tree.branches)
+            for branch in branches:
+                if branch.number == len(self._branches):
+                    self._branches.append(BranchLog(branch.parent, branch.at))
+                for step in branch.steps[len(self._branches[branch.number].steps) :]:
+                    self._add_step(branch.number, step)
+            # A step's change and note are there before it is.
+            self._changes, self._notes = change_fields(branches), note_fields(branches)
 
     @property
     def tokens(self) -> RunTokens:
-        """The prompt's and the new tokens so far."""
+        """The prompt's tokens and those of the branch that is written."""
         made = self._model
         facts = ("", "", 0) if made is None else (made.name, made.dtype, made.vocab_size)
-        return RunTokens(list(self._prompt_ids), list(self._tokens), *facts)
+        return RunTokens(list(self._prompt_ids), self._tokens_of(self.branch), *facts)
 
     def next_frame(self, message: Message | None = None) -> str:
         """What no frame has carried yet: the head, once, and the newest steps."""
-        start, self._sent = self._sent, self.total
-        with_head, self._head_sent = not self._head_sent, self.has_head
-        return self._frame(start, with_head, message)
+        with self._lock:
+            written, told = self._branches[self.branch], (len(self._notes), len(self._changes))
+            start, written.sent = written.sent, written.length
+            with_head, self._head_sent = not self._head_sent, self.has_head
+            with_tree, self._tree_due = self._tree_due or len(self._branches) > 1, False
+            with_news, self._told = told != self._told, told
+        return self._frame(self.branch, start, with_head, with_tree, with_news, message)
 
-    def frame_from(self, start: int) -> str:
-        """The steps from `start` on, with the head when they begin with the first."""
-        return self._frame(start, start == 0)
+    def frame_from(self, start: int, branch: int | None = None) -> str:
+        """A branch's own steps from `start` on; the head when that is the first of all."""
+        shown = self.branch if branch is None else min(branch, len(self._branches) - 1)
+        log = self._branches[shown]
+        return self._frame(shown, min(max(start, log.at), log.length), start <= 0, True, True)
 
-    def _frame(self, start: int, with_head: bool, message: Message | None = None) -> str:
-        known = {
+    def frames(self) -> Iterator[str]:
+        """All of it, one frame for each branch."""
+        last = len(self._branches) - 1
+        for number in range(last + 1):
+            self.branch, self.state = number, "finished" if number == last else "decoding"
+            yield self.next_frame()
+
+    def _add_step(self, branch: int, step: DecodingStep) -> None:
+        self._branches[branch].add(step)
+        self.branch, self.state = branch, "finished" if step.finish_reason else "decoding"
+
+    def _tokens_of(self, number: int) -> list[tuple[int, str]]:
+        following: int | None = number
+        tokens: list[tuple[int, str]] = []
+        end = self._branches[number].length
+        while following is not None:
+            branch = self._branches[following]
+            tokens[:0] = branch.tokens[: max(0, end - branch.at)]
+            following, end = branch.parent, min(end, branch.at)
+        return tokens
+
+    def _frame(
+        self,
+        branch: int,
+        start: int,
+        with_head: bool,
+        with_tree: bool,
+        with_news: bool,
+        message: Message | None = None,
+    ) -> str:
+        known: dict[str, Any] = {
             "run": self.log_id,
             "state": self.state,
             "message": message,
             "progress": self.progress if self.state == "prefill" else None,
+            "b": branch,
         }
+        if with_tree:
+            known["tree"] = [[log.parent, log.at, log.length] for log in self._branches]
+        if with_news:
+            known |= {"notes": self._notes, "changes": self._changes}
         head = f',"head":{self._head}' if with_head and self._head else ""
-        steps = self._steps[start:]
+        log = self._branches[branch]
+        steps = log.steps[start - log.at :]
         return (
             f'{to_json(known)[:-1]}{head},"start":{start},"total":{start + len(steps)},'
             f'"steps":[{",".join(steps)}]}}'
@@ -149,9 +250,3 @@ class LastLogs(Generic[L]):
         """A frame with what came from `start` on; `None` for a log that is not known."""
         log = self.find(log_id)
         return None if log is None else log.frame_from(min(max(0, start), log.total))
-
-
-def _printable(step: DecodingStep) -> str:
-    """The text it released; of an incomplete character, its bytes as the candidates spell them."""
-    own = (c.text for c in step.candidates if c.token_id == step.token_id)
-    return shown_text(step) or next(own, "")

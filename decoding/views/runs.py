@@ -2,29 +2,63 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
-from decoding.run import ModelStatus, RunHead, RunRequest
+from decoding.run import ContinueOrder, InspectRequest, ModelStatus, RunRequest
 from decoding.step import DecodingStep
+from decoding.tree import DecodingTree
 from decoding.views.frames import error_message, model_frame, page_frame, say
 from decoding.views.run_log import LastLogs, RunLog
-from decoding.views.settings import Limits
-from decoding.views.streams import SECONDS_A_SIGN_OF_LIFE, Line, paced, told
+from decoding.views.settings import Limits, RequestError
+from decoding.views.streams import SECONDS_A_SIGN_OF_LIFE, Line, RunStream, paced, told
+from decoding.views.turns import Ending, Turn
+from decoding.views.wheel import Order, read_speed, unusable
 from decoding.worker import Stream
 
-RunStream = Stream[RunHead | DecodingStep]
+if TYPE_CHECKING:
+    from decoding.inspection import Inspection
+    from decoding.trace import DecodingTrace
+
+OnPrefill = Callable[[int, int], None]
 
 
 class Model(Protocol):
-    """What is asked of the model that all visitors share."""
+    """What is asked of the model that all visitors share; a key is a run's id."""
 
     status: ModelStatus
 
-    def stream(self, request: RunRequest, on_prefill: Callable[[int, int], None]) -> RunStream:
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether a run can go on after a pause."""
+
+    def stream(
+        self, key: str, request: RunRequest, on_prefill: OnPrefill, steps: int | None = None
+    ) -> RunStream:
         """The head and then the steps of a run that takes its place in line."""
+
+    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
+        """More steps of a run that is there."""
+
+    def pause(self, key: str) -> None:
+        """Ends what runs or waits of this run, after the inference under way."""
+
+    def inspect(self, key: str, request: InspectRequest) -> Future[Inspection]:
+        """What there is to know of one step."""
+
+    def tree(self, key: str) -> DecodingTree | None:
+        """What a run has come to; `None` for one that is not kept."""
+
+    def trace(self, key: str) -> DecodingTrace | None:
+        """A run as it would be written to a file; `None` for one that is not kept."""
+
+    def forget(self, key: str) -> None:
+        """Ends a run and frees what is kept of it."""
 
 
 class Runs:
@@ -35,7 +69,8 @@ class Runs:
         self.limits = limits
         self.line = line
         self.last_runs: LastLogs[RunLog] = LastLogs()
-        self._newest: dict[str, RunLog] = {}
+        self._turns: dict[str, Turn] = {}
+        self._kept: dict[str, str] = {}
 
     def model_frames(self) -> Iterator[str]:
         """How far the model is, until it is ready or failed."""
@@ -49,20 +84,36 @@ class Runs:
             shown = status
             time.sleep(SECONDS_A_SIGN_OF_LIFE)
 
-    def frames(self, visitor: str, read: Callable[[], RunRequest]) -> Iterator[str]:
+    def frames(
+        self, visitor: str, read: Callable[[], RunRequest], order: str = ""
+    ) -> Iterator[str]:
         """A run as the page's frames; ends the visitor's earlier one.
 
         Until the prompt is known in tokens the frames belong to no run, so that a request
         that fails leaves the last run on the page.
+
+        Args:
+            visitor: whose it is.
+            read: the request, or the error that refuses it.
+            order: the page's JSON, of which the speed counts here.
         """
-        run = RunLog()
-        yield from told(
-            lambda: self._frames(visitor, run, read()), lambda error: self._failed(run, error)
+        run = RunLog(self.model.keeps_sessions)
+        return told(
+            lambda: self._generated(visitor, run, read(), read_speed(order)),
+            partial(_failed, run),
+        )
+
+    def resume(self, visitor: str, read: Callable[[], Order]) -> Iterator[str]:
+        """More of a run that is there as the page's frames; who knows its id may go on with it."""
+        return told(
+            lambda: self._resumed(visitor, read()),
+            lambda error: page_frame("error", message=error_message(error)),
         )
 
     def steps(self, visitor: str, request: RunRequest) -> Iterator[dict[str, Any]]:
         """A run as full records, beside the visitor's other ones."""
-        stream = self._open(visitor, request, lambda _done, _total: None)
+        key = secrets.token_urlsafe()
+        stream = self._open(visitor, partial(self.model.stream, key, request, _untold))
         try:
             while not stream.done:
                 for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
@@ -70,47 +121,110 @@ class Runs:
                         yield asdict(event)
         finally:
             self.line.close(stream)
+            self.model.forget(key)
+
+    def pause(self, visitor: str) -> None:
+        """This visitor's run ends after the inference under way and can go on; returns at once."""
+        self._end(visitor, "paused")
 
     def stop(self, visitor: str) -> None:
-        """Ends all runs of this visitor, waiting ones too; returns at once."""
+        """The same for good, though it can go on where sessions are kept."""
+        self._end(visitor, "stopped")
+
+    def hush(self, visitor: str) -> None:
+        """The same without a word: something else is to be shown."""
+        self._end(visitor, None)
+
+    def leave(self, visitor: str) -> None:
+        """Ends all runs of this visitor, and what is kept of the last one; returns at once."""
+        self.hush(visitor)
         self.line.stop(("run", visitor))
+        key = self._kept.pop(visitor, None)
+        if key is not None:
+            self.model.forget(key)
 
-    def _frames(self, visitor: str, run: RunLog, request: RunRequest) -> Iterator[str]:
-        def on_prefill(done: int, total: int) -> None:
-            run.progress = (done, total)
+    def _generated(
+        self, visitor: str, run: RunLog, request: RunRequest, speed: float | None
+    ) -> Iterator[str]:
+        turn = Turn(run, speed if self.model.keeps_sessions else None)
+        self.leave(visitor)
+        self._kept[visitor] = run.log_id
+        start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
+        yield from self._played(visitor, turn, start)
 
-        self.stop(visitor)
-        self._newest[visitor] = run
-        stream = self._open(visitor, request, on_prefill)
+    def _resumed(self, visitor: str, order: Order) -> Iterator[str]:
+        run = self.last_runs.find(order.run)
+        if run is None:
+            raise RequestError("This run is not kept any more: generate it anew.", "run_unknown")
+        if not run.has_branch(order.branch):
+            raise unusable()
+        self.hush(visitor)
+        for other in [name for name, turn in self._turns.items() if turn.run is run]:
+            self.hush(other)
+        turn = Turn(run, order.speed, order.steps)
+        more = ContinueOrder(
+            order.branch, order.at, order.token_id, turn.batch, dict(order.generation)
+        )
+        yield from told(lambda: self._continued(visitor, turn, more), partial(_failed, run))
+
+    def _continued(self, visitor: str, turn: Turn, more: ContinueOrder) -> Iterator[str]:
+        turn.run.go_on(more.branch)
+        start = partial(self.model.resume, turn.run.log_id, more, turn.run.on_prefill)
+        yield from self._played(visitor, turn, start)
+
+    def _played(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> Iterator[str]:
+        run = turn.run
+        self._turns[visitor] = turn
         try:
-            yield self._waiting_frame(stream)
-            for events in paced(stream):
-                for event in events:
-                    run.add(event)
-                if self._newest.get(visitor) is not run:
+            while True:
+                stream = turn.begin(self._open(visitor, start))
+                try:
+                    yield from self._shown(turn, stream)
+                finally:
+                    self.line.close(stream)
+                if not turn.goes_on():
                     break
-                if run.has_head:
-                    self.last_runs.keep(run)
-                    yield run.next_frame()
-                elif not stream.done:
-                    yield self._waiting_frame(stream)
+                yield from turn.resting()
+                order = turn.next_order()
+                if order is None:
+                    break
+                start = partial(self.model.resume, run.log_id, order, run.on_prefill)
             # A run that a newer one replaced says no more: it would come after that one.
-            if run.state != "finished" and self._newest.get(visitor) is run:
-                run.state = "stopped"
-                yield (
-                    run.next_frame()
-                    if run.has_head
-                    else page_frame("stopped", message=say("stopped_waiting"))
-                )
+            if run.state != "finished" and turn.ending is not None:
+                yield _last_frame(run, turn.ending)
         finally:
-            self.line.close(stream)
-            if self._newest.get(visitor) is run:
-                del self._newest[visitor]
+            if self._turns.get(visitor) is turn:
+                del self._turns[visitor]
 
-    def _open(
-        self, visitor: str, request: RunRequest, on_prefill: Callable[[int, int], None]
-    ) -> RunStream:
-        return self.line.open(("run", visitor), lambda: self.model.stream(request, on_prefill))
+    def _shown(self, turn: Turn, stream: RunStream) -> Iterator[str]:
+        run, tree = turn.run, None
+        if not turn.has_begun:
+            yield self._waiting_frame(stream)
+        for events in paced(stream):
+            if turn.ending is None:
+                return
+            tree = tree or self.model.tree(run.log_id)
+            run.take(events, tree)
+            turn.has_begun = turn.has_begun or (run.has_head and stream.started)
+            if turn.has_begun:
+                self.last_runs.keep(run)
+                yield run.next_frame()
+            elif not stream.done:
+                yield self._waiting_frame(stream)
+
+    def _end(self, visitor: str, ending: Ending | None) -> None:
+        turn = self._turns.get(visitor)
+        if turn is None:
+            return
+        turn.end(ending)
+        self.model.pause(turn.run.log_id)
+        if turn.stream is not None and not turn.stream.started:
+            self.line.close(turn.stream)
+        if ending is None:
+            self._turns.pop(visitor, None)
+
+    def _open(self, visitor: str, start: Callable[[], Stream[Any]]) -> RunStream:
+        return self.line.open(("run", visitor), start)
 
     def _waiting_frame(self, stream: RunStream) -> str:
         status = self.model.status
@@ -120,8 +234,20 @@ class Runs:
             return page_frame("prefill")
         return page_frame("queued", message=say("queue_position", position=stream.position))
 
-    def _failed(self, run: RunLog, error: Exception) -> str:
-        if not run.has_head:
-            return page_frame("error", message=error_message(error))
-        run.state = "error"
-        return run.next_frame(error_message(error))
+
+def _last_frame(run: RunLog, ending: Ending) -> str:
+    if not run.has_head:
+        return page_frame("stopped", message=say("stopped_waiting"))
+    run.state = ending if run.is_live else "stopped"
+    return run.next_frame()
+
+
+def _failed(run: RunLog, error: Exception) -> str:
+    if not run.has_head:
+        return page_frame("error", message=error_message(error))
+    run.state = "error"
+    return run.next_frame(error_message(error))
+
+
+def _untold(_done: int, _total: int) -> None:
+    """Whoever asks for records is not told how far the prompt is read."""

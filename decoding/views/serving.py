@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from decoding.views.texts import ASSETS
 
 FILES_ADDRESS = "live"
+TRACES_ADDRESS = "trace"
 PLOTLY = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
@@ -28,10 +29,11 @@ _INLINE_SCRIPT = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<body>.*?)</scrip
 
 
 def routes() -> list[BaseRoute]:
-    """The page's scripts, styles and words, Plotly's script, and a sign of life."""
+    """The page's scripts, styles and words, Plotly's script, runs as files, a sign of life."""
     return [
         Route("/health", _health),
         Route(f"/{FILES_ADDRESS}/plotly.min.js", _plotly),
+        Route(f"/{TRACES_ADDRESS}/{{run}}.{{kind}}", _trace),
         Mount(f"/{FILES_ADDRESS}", StaticFiles(directory=ASSETS)),
     ]
 
@@ -42,6 +44,19 @@ async def _health(_request: Request) -> Response:
 
 async def _plotly(_request: Request) -> Response:
     return FileResponse(PLOTLY, media_type="text/javascript")
+
+
+def _trace(request: Request) -> Response:
+    """A run as a file for whoever knows its id, which cannot be guessed."""
+    traces = request.app.get_blocks().traces
+    file = traces.file(request.path_params["run"], request.path_params["kind"])
+    if file is None:
+        return PlainTextResponse("There is no such run.", status_code=404)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{file.name}"',
+        "Cache-Control": "no-store",
+    }
+    return Response(file.content, media_type=file.media_type, headers=headers)
 
 
 def middleware(allowed_hosts: Sequence[str], frame_ancestors: Sequence[str]) -> list[Middleware]:

@@ -61,7 +61,7 @@ class RequestError(DecodingError):
         message_values: what fills its placeholders.
     """
 
-    def __init__(self, text: str, message_key: str, **values: Any) -> None:
+    def __init__(self, text: str, message_key: str, /, **values: Any) -> None:
         super().__init__(text)
         self.message_key = message_key
         self.message_values = values
@@ -109,6 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
 PAGE_SETTINGS = tuple(setting for setting in SETTINGS if setting.on_page)
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _OWN_ARGUMENTS = ("seed", "top_candidates", "use_cache")
+FIXED_IN_A_RUN = (*_OWN_ARGUMENTS, "cache_implementation")
 
 
 def within(setting: Setting, limits: Limits) -> Setting:
@@ -180,6 +181,21 @@ def read_settings(settings: Mapping[str, object], limits: Limits) -> dict[str, A
     if not read["stop_strings"]:
         del read["stop_strings"]
     return read
+
+
+def read_changes(settings: Mapping[str, object], limits: Limits) -> dict[str, Any]:
+    """Fields of `GenerationConfig` that may change in mid-run, of the settings that are named.
+
+    Stop strings that are taken back read as `None`.
+
+    Raises:
+        GenerationConfigError: with the name, the allowed range and the value received.
+    """
+    values = read_settings(settings, limits)
+    read = {name: values.get(name) for name, value in settings.items() if value is not None}
+    if read.get("do_sample") is False:
+        read = {name: value for name, value in read.items() if not _BY_NAME[name].only_sampling}
+    return {name: value for name, value in read.items() if name not in FIXED_IN_A_RUN}
 
 
 def _messages(text: str, system: str) -> list[dict[str, str]]:

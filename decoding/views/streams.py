@@ -9,10 +9,13 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from decoding.errors import DecodingError
+from decoding.run import RunHead
+from decoding.step import DecodingStep
 from decoding.views.settings import RequestError
 from decoding.worker import Stream
 
 T = TypeVar("T")
+RunStream = Stream[RunHead | DecodingStep]
 Owner = tuple[Literal["run", "work", "switch"], str]
 
 SECONDS_A_FRAME = 1 / 12
