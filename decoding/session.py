@@ -338,6 +338,12 @@ class DecodingSession:
 
         return trace_of(self)
 
+    def _ipython_display_(self) -> None:
+        """Shows the session in a notebook, and goes on showing it as it changes."""
+        from decoding.display import show_session
+
+        show_session(self)
+
     def _run(self, turns: Iterable[int]) -> Iterator[DecodingStep]:
         for _ in turns:
             if self._is_pausing or self.is_finished:
