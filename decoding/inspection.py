@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
@@ -80,22 +82,10 @@ def inspect_step(session: DecodingSession, request: InspectRequest) -> Inspectio
     """
     started = time.perf_counter()
     ids = session.ids_before(request.branch, request.index)
-    listed = _listed(session, request)
     generation = _generation(session, request)
     logits, restoration = session.logits_at(request.branch, request.index)
-    found = _find(session, request.find, logits)
-    if generation.config.remove_invalid_values:
-        row = cast(FloatTensor, logits.unsqueeze(0))
-        logits = InfNanRemoveLogitsProcessor()(cast(LongTensor, ids), row)[0]
-    staged = measure_stages(
-        logits,
-        ids,
-        generation.processors,
-        top=request.top,
-        named=torch.tensor(listed, dtype=torch.long, device=logits.device),
-        found=found,
-        choose=_choice(session, request, generation),
-    )
+    with _one_thread(logits.device):
+        staged = _staged(session, request, generation, logits, ids)
     _check_staged(staged, request)
     tokenizer = session.lm.tokenizer
     return Inspection(
@@ -110,6 +100,47 @@ def inspect_step(session: DecodingSession, request: InspectRequest) -> Inspectio
         ranks=staged.ranks,
         restoration=restoration,
         seconds=time.perf_counter() - started,
+    )
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Has torch compute without helpers on a CPU.
+
+    A preview is many small passes over one row. Two threads gain little on them, and where a
+    browser takes one of the cores, each pass waits for the thread that it has displaced.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _staged(
+    session: DecodingSession,
+    request: InspectRequest,
+    generation: Generation,
+    logits: Tensor,
+    ids: Tensor,
+) -> Staged:
+    found = _find(session, request.find, logits)
+    listed = torch.tensor(_listed(session, request), dtype=torch.long, device=logits.device)
+    if generation.config.remove_invalid_values:
+        row = cast(FloatTensor, logits.unsqueeze(0))
+        logits = InfNanRemoveLogitsProcessor()(cast(LongTensor, ids), row)[0]
+    return measure_stages(
+        logits,
+        ids,
+        generation.processors,
+        top=request.top,
+        named=listed,
+        found=found,
+        choose=_choice(session, request, generation),
     )
 
 
