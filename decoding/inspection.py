@@ -18,7 +18,7 @@ from decoding.detokenizer import token_piece, token_text
 from decoding.errors import GenerationConfigError, LogitsError, SessionError
 from decoding.processors import SETTING_OF
 from decoding.run import InspectRequest
-from decoding.sampling import Generation
+from decoding.sampling import Generation, refuse_memories
 from decoding.stages import Choice, Stage, Staged, StageNumbers, draw, measure_stages
 from decoding.step import Candidate
 from decoding.tree import Restoration
@@ -181,9 +181,11 @@ def _generation_with(session: DecodingSession, wanted: dict[str, Any]) -> Genera
     kept = _tried.setdefault(session, {})
     key = repr((session.lm.device, session.settings, sorted(settings.items())))
     if key not in kept:
+        generation = session.generation_with(**_WITHOUT, **settings)
+        refuse_memories(generation)
         while len(kept) >= _TRIED_KEPT:
             del kept[next(iter(kept))]
-        kept[key] = session.generation_with(**_WITHOUT, **settings)
+        kept[key] = generation
     return kept[key]
 
 

@@ -235,6 +235,8 @@ def test_settings_that_cannot_be_used_are_refused(tiny_lm: LanguageModel) -> Non
     before = state_of(session)
     with pytest.raises(GenerationConfigError, match="top_p"):
         look(session, 1, generation={"top_p": 1.5})
+    with pytest.raises(GenerationConfigError, match="remembers"):
+        look(session, 1, generation={"guidance_scale": 2.0})
     with pytest.raises(GenerationConfigError, match="no token"):
         look(session, 1, generation={"suppress_tokens": list(range(tiny_lm.vocab_size))})
     assert state_of(session) == before

@@ -28,7 +28,10 @@ SLIDERS: dict[str, tuple[dict[str, Any], str]] = {
     "the same, with repetition_penalty": ({**FOUR, "repetition_penalty": 1.1}, "temperature"),
     "temperature alone": ({"do_sample": True, "top_k": 0, "top_p": 1.0}, "temperature"),
     "typical_p and top_p, top_k off": ({**WITHOUT_TOP_K, "typical_p": 0.9}, "temperature"),
-    "greedy, repetition_penalty": ({"do_sample": False}, "repetition_penalty"),
+    "greedy, repetition_penalty": (
+        {**dict.fromkeys(FOUR), "do_sample": False},
+        "repetition_penalty",
+    ),
 }
 
 
