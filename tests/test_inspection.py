@@ -312,3 +312,16 @@ def test_other_families(tiny_lms: Callable[[str], LanguageModel], family: str) -
         inspection = look(session, step.index)
         assert inspection.chosen == step.token_id
         agrees(inspection, step)
+
+
+@pytest.mark.default_model
+def test_the_default_model(default_lm: LanguageModel) -> None:
+    chat = [{"role": "user", "content": "Tell me a story about a cat."}]
+    settings = {**SAMPLING, "max_new_tokens": 8}
+    session = DecodingSession(default_lm, chat, seed=3, **settings)
+    list(session.run())
+    for step in session.path():
+        inspection = look(session, step.index, find="cat")
+        agrees(inspection, step)
+        assert inspection.chosen == step.token_id
+        assert [candidate.text for candidate in inspection.found[:2]] == ["cat", " cat"]
