@@ -202,6 +202,8 @@ def _find(session: DecodingSession, query: str | None, logits: Tensor) -> Tensor
     left = FOUND_LISTED
     vocabulary = vocabulary_of(session.lm.tokenizer, logits.shape[-1]) if query else None
     for group in vocabulary.search(query or "") if vocabulary else []:
+        if not left:
+            break
         ids = torch.tensor(group, device=logits.device)
         found.append(ids[logits[ids].topk(min(left, len(group))).indices])
         left -= len(found[-1])

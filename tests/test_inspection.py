@@ -154,6 +154,8 @@ def test_a_step_keeps_the_settings_it_was_made_with(tiny_lm: LanguageModel) -> N
         agrees(look(session, step.index), step)
     assert look(session, 2).stages[0].setting == "repetition_penalty"
     assert look(session, 3).stages[0].setting == "no_repeat_ngram_size"
+    in_force = look(session, 2, generation={})
+    assert in_force.stages[0].setting == "no_repeat_ngram_size"
     coming = look(session, session.position)
     assert coming.chosen == session.step().token_id
 
