@@ -30,12 +30,18 @@ class Screen:
         self._clock = clock
         self._shown = _state(session)
         self._due = clock() + SECONDS_APART
-        self.end = session.watch(self._changed)
+        self._is_left = False
+        session.watch(self._changed)  # what ends that would hold the session, so it is not kept
+
+    def leave(self) -> None:
+        """Lets the place stay as it is from now on."""
+        self.catch_up()
+        self._is_left = True
 
     def catch_up(self) -> None:
         """Shows the session as it is, where that is not what is shown."""
         session = self._session()
-        if session is None or _state(session) == self._shown:
+        if self._is_left or session is None or _state(session) == self._shown:
             return
         started = self._clock()
         self._shown = _state(session)
@@ -63,8 +69,7 @@ def show_session(session: DecodingSession) -> None:
     ipython: Any = import_module("IPython")
     shown: Any = import_module("IPython.display")
     if session in _screens:
-        _screens[session].catch_up()
-        _screens[session].end()
+        _screens[session].leave()
     handle = shown.display(shown.HTML(session_html(session)), display_id=True)
     shell = ipython.get_ipython()
     if handle is None or shell is None:

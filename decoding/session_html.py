@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from decoding.session import DecodingSession
 
 MOST_TOKENS = 2_000
-MOST_CHARACTERS = 500_000  # of the text's HTML
+MOST_BYTES = 500_000  # of the text's HTML
 MOST_PROMPT_CHARACTERS = 2_000
 LONGEST_TOKEN = 200
 ALPHAS = [round(0.07 * level, 2) for level in range(1, LEVELS + 1)]
@@ -92,10 +92,10 @@ def _prompt(session: DecodingSession) -> str:
 def _text(steps: Sequence[DecodingStep]) -> str:
     """The tokens; of a long text the last ones, with a word on the rest."""
     tokens: list[str] = []
-    room = MOST_CHARACTERS
+    room = MOST_BYTES
     for step in reversed(steps[-MOST_TOKENS:]):
         token = _token(step)
-        room -= len(token)
+        room -= len(token.encode())
         if room < 0:
             break
         tokens.append(token)
