@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from decoding import DecodingSession, LanguageModel, read_trace, trace_json
+from decoding import Branch, DecodingSession, DecodingTrace, LanguageModel, read_trace, trace_json
 from decoding.step import DecodingStep
 from decoding.trace import library_versions
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 def session_of(lm: LanguageModel, prompt: Any = "Hello", **settings: Any) -> DecodingSession:
@@ -103,6 +107,24 @@ def test_the_revision_is_the_hubs_commit(tiny_lm: LanguageModel) -> None:
         assert session_of(tiny_lm).trace().revision == "a" * 40
     finally:
         config._commit_hash = None
+
+
+@pytest.mark.default_model
+def test_the_readmes_lines_and_table(
+    default_lm: LanguageModel,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    section = README.split("## Traces")[1].split("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    monkeypatch.setattr("decoding.load_model", lambda: default_lm)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("2 Candidate(token_id=")
+    named = set(re.findall(r"`(?:branches\[\]\.)?(\w+)`", section))
+    for record in (DecodingTrace, Branch):
+        assert {field.name for field in fields(record)} <= named
 
 
 def test_every_field_of_a_step_is_in_the_file(tiny_lm: LanguageModel) -> None:
