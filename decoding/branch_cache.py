@@ -19,6 +19,7 @@ from transformers.cache_utils import (
     DynamicSlidingWindowLayer,
     LinearAttentionCacheLayerMixin,
     QuantizedCache,
+    StaticLayer,
 )
 
 from decoding.inference import OnPrefill, cache_size, continues, infer, read, reads_alike
@@ -112,9 +113,10 @@ class BranchCache:
     def configure(self, generation: Generation) -> None:
         """Other processors and criteria; the cache stays, where it is long enough."""
         is_longer = generation.config.max_length > self.generation.config.max_length
-        cache = cache_of(self.generation.model_kwargs)
-        if is_longer and isinstance(cache, Cache) and cache.is_compileable:
-            self.drop("static")
+        if is_longer and _is_static(cache_of(self.generation.model_kwargs)):
+            if self.ids:
+                self.drop("static")
+            self.generation.model_kwargs.clear()
         self.generation = replace(generation, model_kwargs=self.generation.model_kwargs)
 
     def drop(self, reason: str = "evicted") -> None:
@@ -190,12 +192,10 @@ class BranchCache:
         layers = getattr(cache, "layers", ())
         if isinstance(cache, QuantizedCache):
             return "quantized"
-        if isinstance(cache, Cache) and cache.is_compileable:
+        if self._model._is_stateful or not isinstance(cache, Cache) or _has_states(cache):
+            return "state"
+        if _is_static(cache):
             return "static"
-        if self._model._is_stateful or not isinstance(cache, Cache):
-            return "state"
-        if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in layers):
-            return "state"
         if any(_has_slid(layer) for layer in layers):
             return "sliding"
         plain = all(type(layer) in _CROPPED for layer in layers)
@@ -321,6 +321,15 @@ def _live(cache: Any) -> list[Any]:
 
 def _is_filled(layer: Any) -> bool:
     return isinstance(getattr(layer, "keys", None), Tensor) and layer.keys.dim() > 1
+
+
+def _is_static(cache: Any) -> bool:
+    return any(isinstance(layer, StaticLayer) for layer in getattr(cache, "layers", ()))
+
+
+def _has_states(cache: Cache) -> bool:
+    layers = (isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
+    return any(layers) or hasattr(cache, "linear_cache")
 
 
 def _has_slid(layer: Any) -> bool:

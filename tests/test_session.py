@@ -177,7 +177,8 @@ def test_after_its_length_it_goes_on_with_more(tiny_lm: LanguageModel) -> None:
 def test_a_static_cache_is_made_anew_where_it_is_too_short(tiny_lm: LanguageModel) -> None:
     choices = {**SAMPLED, **cache_settings("static", tiny_lm)}
     longer = ids_of(session(tiny_lm, max_new_tokens=30, **choices).run())
-    run = session(tiny_lm, max_new_tokens=10, **choices)
+    run = session(tiny_lm, max_new_tokens=5, **choices)
+    run.configure(max_new_tokens=10)
     list(run.run(9))
     run.configure(max_new_tokens=30)
     assert ids_of(run.run()) == longer[9:]
