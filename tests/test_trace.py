@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -40,6 +41,34 @@ def test_it_holds_the_session(tiny_lm: LanguageModel) -> None:
     assert trace.model.name == "tiny-llama"
     assert trace.versions == library_versions()
     assert {"python", "torch", "transformers", "tokenizers"} == set(trace.versions)
+    assert read_trace(trace_json(trace)) == trace
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "mamba"])
+def test_whatever_a_session_went_through(family: str, tiny_lms: Any) -> None:
+    """A wild ride, each trace on the way read again from its own file."""
+    lm = tiny_lms(family)
+    session = session_of(lm, max_new_tokens=20)
+    ride = random.Random(family)
+    for _ in range(60):
+        branch = ride.randrange(len(session.tree.branches))
+        length = session.tree.branches[branch].length
+        act = ride.choice(["run", "forced", "rewind", "move", "configure", "free"])
+        if act == "run" and not session.is_finished:
+            list(session.run(ride.randrange(1, 4)))
+        elif act == "forced" and not session.is_finished:
+            session.step(ride.randrange(lm.vocab_size))
+        elif act == "rewind":
+            session.rewind(ride.randrange(session.position + 1))
+        elif act == "move":
+            session.move(branch, ride.randrange(length + 1))
+        elif act == "configure":
+            session.configure(temperature=ride.uniform(0.5, 2), top_k=ride.randrange(1, 50))
+        elif act == "free":
+            session.free()
+    trace = session.trace()
+    assert len(trace.branches) > 3
+    assert any(branch.restorations for branch in trace.branches)
     assert read_trace(trace_json(trace)) == trace
 
 
