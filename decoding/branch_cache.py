@@ -90,6 +90,7 @@ class BranchCache:
         self._why_empty: str | None = None
         self._inside: weakref.ref[Tensor] | None = None
         self._parks = True
+        self._keepers = [m for m in model.modules() if "recurrent_states" in vars(m)]
 
     @property
     def size(self) -> KVCacheSize | None:
@@ -119,7 +120,7 @@ class BranchCache:
             self.generation.model_kwargs.clear()
         self.generation = replace(generation, model_kwargs=self.generation.model_kwargs)
 
-    def drop(self, reason: str = "evicted") -> None:
+    def drop(self, reason: str | None = "evicted") -> None:
         """Lets go of everything that was read; `reason` is told when it is read again."""
         self.ids = []
         self.generation.model_kwargs.clear()
@@ -131,8 +132,9 @@ class BranchCache:
         other = copy.copy(self)
         other.ids, other._parked, other._parks = list(self.ids), list(self._parked), False
         other.generation = replace(self.generation, model_kwargs={})
-        if self._obstacle() is not None:
-            other.drop()
+        reason = self._obstacle()
+        if reason is not None:
+            other.drop(reason if self.ids else self._why_empty)
             return other
         for name, value in self.generation.model_kwargs.items():
             other.generation.model_kwargs[name] = _twin(value) if name in CACHE_NAMES else value
@@ -285,9 +287,7 @@ class BranchCache:
 
     def _state_inside(self) -> Tensor | None:
         """Of a model that keeps its state in itself: whoever runs it next puts another there."""
-        if not self._model._is_stateful:
-            return None
-        states = (vars(module).get("recurrent_states") for module in self._model.modules())
+        states = (vars(module)["recurrent_states"] for module in self._keepers)
         return next((state for state in states if isinstance(state, Tensor)), None)
 
     def _fit(self, tokens: int) -> None:

@@ -175,10 +175,9 @@ class DecodingSession:
         """
         if self.is_finished:
             raise SessionError("The text has ended here: rewind, or choose another branch.")
-        if token_id is not None and not 0 <= token_id < self.lm.vocab_size:
-            raise SessionError(
-                f"Token id {token_id} is outside the vocabulary, 0 to {self.lm.vocab_size - 1}."
-            )
+        last = self.lm.vocab_size - 1
+        if token_id is not None and not 0 <= token_id <= last:
+            raise SessionError(f"Token id {token_id} is outside the vocabulary, 0 to {last}.")
         step = self._step(token_id)
         for changed in list(self._watchers):
             changed()
@@ -266,12 +265,12 @@ class DecodingSession:
         started = time.perf_counter()
         cache = self._cache.beside()
         place = cache.go_to(ids[:-1])
-        logits, _ = cache.infer(self._tensor(ids), ids, index == 0, None)
+        logits, fed = cache.infer(self._tensor(ids), ids, index == 0, None)
         wait_for(self.lm.device)
         self._logits.keep(key, logits[0])
         seconds = time.perf_counter() - started
         if place is None:
-            return logits[0], Restoration(index, max(0, len(cache.ids) - 1), 0, seconds)
+            return logits[0], Restoration(index, len(ids) - fed, 0, seconds)
         return logits[0], Restoration(index, place.reused, place.fed, seconds, place.reason)
 
     def draw_state(self, branch: int, index: int) -> Tensor:
@@ -438,7 +437,7 @@ class DecodingSession:
         refuse_memories(self._live.generation)
         self._devices = computing_devices(lm.model)
         self._is_moved = True
-        if self.position or len(self.tree.branches) > 1:
+        if self.tree.branches[0].steps:
             self._live.drop()
 
     def _prepare_with(self, config: GenerationConfig | None, kwargs: dict[str, Any]) -> Generation:

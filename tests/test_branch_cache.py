@@ -186,3 +186,18 @@ def test_two_sessions_of_a_model_that_keeps_its_state_in_itself(tiny_lms: GetLM)
     taken += [step.token_id for step in one.run(4)]
     assert taken == ids
     assert [r.reason for r in one.tree.branches[0].restorations] == ["evicted"] * 4
+
+
+@pytest.mark.parametrize(("family", "reason"), [("llama", None), ("mistral", "sliding")])
+def test_what_an_aside_tells(tiny_lms: GetLM, family: str, reason: str | None) -> None:
+    run = session(tiny_lms(family))
+    _, again = run.logits_at(0, 0)
+    assert again is not None
+    assert (again.reused_positions, again.fed_tokens, again.reason) == (0, 0, None)
+    list(run.run(9))
+    run._logits.clear()
+    _, again = run.logits_at(0, 5)
+    assert again is not None
+    positions = len(PROMPT) + 4
+    told = (again.reused_positions, again.fed_tokens, again.reason)
+    assert told == ((positions, 0, None) if reason is None else (0, positions, reason))
