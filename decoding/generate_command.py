@@ -143,6 +143,8 @@ def _prompt(options: argparse.Namespace) -> str | list[dict[str, str]]:
         options.parser.error("a prompt is missing: give one, or send it to standard input")
     if text in (None, "-"):
         text = _standard_input()
+    if not text:
+        raise PromptError("The prompt is empty: write something for the model to continue.")
     if options.raw:
         return str(text)
     system = [] if options.system is None else [{"role": "system", "content": options.system}]

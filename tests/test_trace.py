@@ -128,14 +128,18 @@ def test_a_token_that_cannot_be_is_kept_as_it_is(tiny_lm: LanguageModel) -> None
     assert read_trace(trace_json(session.trace())).branches[0].steps[0].logprob == -math.inf
 
 
-def test_the_revision_is_the_hubs_commit(tiny_lm: LanguageModel) -> None:
-    assert session_of(tiny_lm).trace().revision is None
+def test_the_revision_is_the_hubs_commit(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny_lm.model.config
-    config._commit_hash = "a" * 40
-    try:
-        assert session_of(tiny_lm).trace().revision == "a" * 40
-    finally:
-        config._commit_hash = None
+    assert session_of(tiny_lm).trace().revision is None
+    monkeypatch.setattr(config, "name_or_path", "/hub/models--a--b/snapshots/" + "b7" * 20)
+    assert session_of(tiny_lm).trace().revision == "b7" * 20
+    monkeypatch.setattr(config, "_commit_hash", "a" * 40, raising=False)
+    assert session_of(tiny_lm).trace().revision == "a" * 40
+    monkeypatch.setattr(config, "_commit_hash", None)
+    monkeypatch.setattr(config, "name_or_path", "/home/me/snapshots/latest")
+    assert session_of(tiny_lm).trace().revision is None
 
 
 @pytest.mark.default_model

@@ -311,7 +311,8 @@ def test_anything_in_any_place_is_a_trace_or_a_sentence(place: tuple[Any, ...], 
 
 
 def test_the_schema_file_is_that_of_the_records() -> None:
-    assert json.loads((ROOT / "assets/trace.schema.json").read_text()) == trace_schema()
+    kept = (ROOT / "assets/trace.schema.json").read_text()
+    assert kept == json.dumps(trace_schema(), indent=2, ensure_ascii=False) + "\n", "write it anew"
 
 
 def test_the_schema_holds_for_a_trace_and_for_no_wreck() -> None:
