@@ -160,9 +160,9 @@ def test_the_bytes_are_those_of_the_tensors_that_are_alive(own_lm: LanguageModel
             storage = thing.untyped_storage()
             if storage.data_ptr() not in weights:
                 alive[storage.data_ptr()] = storage.nbytes()
-    assert run._cache.held_bytes == sum(alive.values())
+    assert run._engine.cache.held_bytes == sum(alive.values())
     most = (len(PROMPT) + 39) * position
-    assert most < run._cache.held_bytes <= 2 * most + 10 * position
+    assert most < run._engine.cache.held_bytes <= 2 * most + 10 * position
 
 
 def test_an_aside_shares_what_is_there(own_lm: LanguageModel) -> None:

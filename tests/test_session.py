@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Thread
@@ -334,6 +336,21 @@ def test_a_model_that_goes_and_comes_back(tiny_lm: LanguageModel) -> None:
     assert [(r.index, r.reused_positions, r.fed_tokens, r.reason) for r in restorations] == [
         (5, 0, len(PROMPT) + 4, "evicted")
     ]
+
+
+def test_a_model_that_was_let_go_is_freed() -> None:
+    lm = LanguageModel(tiny_model("llama"), byte_tokenizer(), name="own")
+    run = session(lm)
+    list(run.run(3))
+    run.fork(1, 5)
+    gone = weakref.ref(lm.model)
+    run.close()
+    del lm
+    gc.collect()
+    assert gone() is None
+    assert run.held_bytes == run._draws.held_bytes
+    assert len(run.path()) == 2
+    assert run.origin.model.name == "own"
 
 
 def test_freed_it_holds_next_to_nothing(tiny_lm: LanguageModel) -> None:
