@@ -191,7 +191,7 @@ function alongTheText(name, id, columns, figure, reading) {
     root.replaceChildren(make("header", {}, title), detail, empty, box);
     const chart = new Chart(box, () => {
       const drawn = figure(columns);
-      drawn.layout.datarevision = `${store.run} ${columns.x.length}`;
+      drawn.layout.datarevision = `${store.run} ${store.branch} ${columns.x.length}`;
       drawn.text = `${title.textContent}: ${detail.textContent}`;
       return drawn;
     });
@@ -214,7 +214,7 @@ function alongTheText(name, id, columns, figure, reading) {
     });
     return (kinds) => {
       const step = store.steps[at()];
-      if (kinds.has("run")) columns.clear();
+      if (kinds.has("run") || kinds.has("branch")) columns.clear();
       if (kinds.has("look")) {
         title.textContent = say(`views.${name}.title`);
         empty.textContent = say(`views.${name}.empty`);
