@@ -131,6 +131,26 @@ export const canFork = () => store.live && store.run !== "" && !isRunning() && s
 /** Whether there is more to come at the end of the shown branch. */
 export const canContinue = () => canFork() && !store.steps.at(-1)?.fin;
 
+let waitingOrder = {};
+
+/** The order that was given last, once. */
+export function ordered() {
+  const order = waitingOrder;
+  waitingOrder = {};
+  return order;
+}
+
+/**
+ * Has the shown run go on: from step `at` of `branch` (`null`: its end), with `token` where it is
+ * the reader's choice, for so many steps.
+ */
+export function order({ branch = store.branch, at: index = null, token = null, steps = null } = {}) {
+  if (!(index === null && token === null ? canContinue() : canFork())) return;
+  waitingOrder = { run: store.run, branch, at: index, token, steps };
+  pin(null);
+  document.querySelector("#wheel-go")?.click();
+}
+
 /** Index of the step that all views show; -1 before the first. */
 export const at = () =>
   Math.min(store.hovered ?? store.pinned ?? Infinity, store.steps.length - 1);
