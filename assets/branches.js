@@ -125,7 +125,7 @@ export function branches(root) {
   const list = make("ul", { className: "tree" });
   const pair = make("div", { className: "pair" });
   const close = make("button", { type: "button", className: "quiet" });
-  const side = make("section", { id: "side-by-side", hidden: true }, make("header", {}, make("h3"), close), pair);
+  const side = make("section", { id: "side-by-side", hidden: true }, make("header", { className: "side-header" }, make("h3"), close), pair);
   root.replaceChildren(make("header", {}, title), list, side);
   let compared = null;
 
@@ -154,7 +154,7 @@ export function branches(root) {
 
   return (kinds) => {
     if (kinds.has("run")) compared = null;
-    root.hidden = store.branches.length < 2;
+    root.closest("#branches-panel").hidden = store.branches.length < 2;
     if (kinds.has("look")) {
       write(title, words("title"));
       write(close, words("close"));
