@@ -15,11 +15,12 @@ export function tokenName(text, properties = {}) {
   return name;
 }
 
-function bars(p, q) {
+function bars(p, q, top) {
   const [own, drawn] = [make("i", { className: "own" }), make("i", { className: "drawn" })];
-  own.style.width = `${100 * p}%`;
-  drawn.style.width = `${100 * q}%`;
-  const box = make("span", { className: "bars" }, own, drawn);
+  own.style.width = `${(100 * p) / top}%`;
+  drawn.style.width = `${(100 * q) / top}%`;
+  // A cut token has no second bar, however thin.
+  const box = make("span", { className: "bars" }, own, ...(q > 0 ? [drawn] : []));
   box.setAttribute("aria-hidden", "true");
   return box;
 }
@@ -41,14 +42,14 @@ function signs({ isOwn, isNext }) {
   return make("span", { className: "marks" }, ...marks);
 }
 
-function row(entry, isAllowed) {
+function row(entry, top, isAllowed) {
   const go = make(
     "button",
     { type: "button", className: "go" },
     signs(entry),
     make("span", { className: "rank" }, count(entry.rank)),
     tokenName(entry.text),
-    bars(entry.p, entry.q),
+    bars(entry.p, entry.q, top),
     numbers(entry.p, entry.q),
   );
   const once = make("button", { type: "button", className: "once", title: say("views.inspector.once_help") }, "+1");
@@ -67,8 +68,8 @@ const MOVES = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLe
 
 /** A list of tokens; `choose(id, isOnce)` is called for the one that is to be continued with. */
 export class TokenList {
-  constructor(choose) {
-    this.list = make("ol", { className: "tokens" });
+  constructor(choose, className = "tokens") {
+    this.list = make("ol", { className });
     this.list.addEventListener("keydown", (event) => this.move(event));
     this.list.addEventListener("click", (event) => {
       const button = event.target.closest("button");
@@ -81,7 +82,8 @@ export class TokenList {
   show(entries, isAllowed) {
     const focused = this.list.contains(document.activeElement) ? document.activeElement : null;
     const place = focused && this.placeOf(focused);
-    this.list.replaceChildren(...entries.map((entry) => row(entry, isAllowed)));
+    const top = Math.max(1e-9, ...entries.flatMap(({ p, q }) => [p, q]));
+    this.list.replaceChildren(...entries.map((entry) => row(entry, top, isAllowed)));
     const first = this.list.querySelector("button");
     if (first) first.tabIndex = 0;
     if (place) this.focus(...place);

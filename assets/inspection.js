@@ -63,7 +63,7 @@ function ask() {
   const sent = { ...question };
   isAsking = true;
   isDue = false;
-  inspect(JSON.stringify({ ...sent, find: sent.find || null, token: null })).then(
+  inspect({ ...sent, find: sent.find || null, token: null }).then(
     (text) => ended(() => take(sent, JSON.parse(text))),
     (error) => ended(() => {
       answers.error = { key: "failed" };
@@ -83,7 +83,7 @@ function ended(takeAnswer) {
 function take(sent, answer) {
   const isOld = sent.index !== question.index || sent.branch !== question.branch || sent.run !== question.run;
   if (isOld) return;
-  if (answer.error) {
+  if ("error" in answer) {
     // What a newer question has overtaken is no news.
     if (!isDue) answers.error = answer.error;
     return;

@@ -4,15 +4,13 @@ import { TokenList, tokenName } from "./candidates.js";
 import { failure, hits, isMeasured, isMeasuring, lookAt, previewOf, retry, search, sought, tried } from "./inspection.js";
 import { make, write } from "./make.js";
 import { drawStages } from "./stages.js";
-import { isRunning, order, pin, store } from "./store.js";
+import { canFork, isRunning, order, pin, store } from "./store.js";
 import { settingsAt, shownAnswer, whatIf } from "./whatif.js";
 import { bytes, count, duration, fixed, percent, say } from "./words.js";
 
 const word = (key, args) => say(`views.inspector.${key}`, args);
 
 const textOf = (step) => step.c.find(([id]) => id === step.id)?.[1] || step.t || step.k;
-
-const canFork = () => store.live === true && !isRunning();
 
 /** Name and value of each fact that came with the step itself. */
 function facts(step) {
@@ -87,11 +85,11 @@ export function inspector(root) {
   const hint = make("p", { className: "reading" });
   const field = make("input", { type: "search", id: "token-search", maxLength: 200, autocomplete: "off" });
   const foundNote = make("p", { className: "reading one-line" });
-  const stagesTitle = make("h3");
+  const stagesTitle = make("h3", { className: "stages-title" });
   const continueWith = (token, isOnce) =>
-    order({ branch: store.branch ?? 0, at: store.pinned, token, steps: isOnce ? 1 : null });
+    order({ branch: store.branch, at: store.pinned, token, steps: isOnce ? 1 : null });
   const candidates = new TokenList(continueWith);
-  const found = new TokenList(continueWith);
+  const found = new TokenList(continueWith, "tokens found");
   const drawTrial = whatIf(trial);
   note.setAttribute("aria-live", "polite");
   const tokens = make("section", { className: "choices" }, listTitle, hint, candidates.list, field, foundNote, found.list);
@@ -170,7 +168,7 @@ export function inspector(root) {
       shown = null;
       return;
     }
-    lookAt(store.run, store.branch ?? 0, step.i);
+    lookAt(store.run, store.branch, step.i);
     if (kinds.has("state") && !isRunning()) retry();
     drawStep(step, kinds);
     write(note, progress());

@@ -4,7 +4,6 @@ import { cache, confidence, latency } from "./along.js";
 import { caching } from "./caching.js";
 import { distribution } from "./distribution.js";
 import { forecast } from "./forecast.js";
-import { inspector } from "./inspector.js";
 import { layers } from "./layers.js";
 import { make, write } from "./make.js";
 import { modelFacts } from "./model.js";
@@ -13,7 +12,7 @@ import { precision } from "./precision.js";
 import { recall, remember } from "./remember.js";
 import { roofline } from "./roofline.js";
 import { whileSeen } from "./seen.js";
-import { ALL_KINDS, at, connect, connectInspect, currentOrder, pin, receive, store, touch, watch } from "./store.js";
+import { ALL_KINDS, at, connect, pin, receive, store, touch, watch } from "./store.js";
 import { status } from "./status.js";
 import { textPanel } from "./stream.js";
 import { receiveWork } from "./work.js";
@@ -103,7 +102,6 @@ const VIEWS = {
   status,
   text: textPanel,
   distribution,
-  inspector,
   confidence,
   "kv-cache": cache,
   latency,
@@ -122,10 +120,7 @@ function take(text) {
 
 function mount(name, element, feed) {
   if (name === "frame") return take(element);
-  if (name === "feed") {
-    connectInspect((question) => feed.server.inspect_step([question]));
-    return connect((run, start) => feed.server.steps_from([run, start]));
-  }
+  if (name === "feed") return connect((run, start) => feed.server.steps_from([run, start]));
   if (name === "settings") {
     store.settings = element;
     return touch("head");
@@ -159,7 +154,7 @@ function flush() {
   for (const call of queue.splice(0)) mount(...call);
 }
 
-window.decodingLive = { receive: take, mount, flush, setLanguage, setTheme, store, order: currentOrder };
+window.decodingLive = { receive: take, mount, flush, setLanguage, setTheme, store };
 applyTheme();
 applyLanguage();
 flush();

@@ -18,9 +18,6 @@ export const store = {
   total: 0,
   hovered: null,
   pinned: null,
-  branch: 0,
-  live: false,
-  changes: [],
 };
 
 export const ALL_KINDS = ["run", "head", "steps", "state", "cursor", "look", "work"];
@@ -63,26 +60,6 @@ function flush() {
 export function connect(stepsFrom) {
   askServer = stepsFrom;
 }
-
-let askInspection = null;
-
-export function connectInspect(inspectStep) {
-  askInspection = inspectStep;
-}
-
-/** What the server says of one step; `question` and the promised answer are JSON. */
-export const inspect = (question) =>
-  askInspection ? askInspection(question) : Promise.reject(new Error("the page is not connected"));
-
-let ordered = null;
-
-/** How the run is to go on, for the server; presses the hidden button. */
-export function order({ branch, at, token, steps }) {
-  ordered = { run: store.run, branch, at, token, steps, speed: null };
-  document.querySelector("#wheel-go")?.click();
-}
-
-export const currentOrder = () => JSON.stringify(ordered ?? { speed: null });
 
 /** What a run or a job has from `start` on, asked of the server; a promise of a frame's text. */
 export const askFor = (id, start) => (askServer ? askServer(id, start) : Promise.resolve(""));

@@ -20,9 +20,9 @@ const KEPT = { typical_p: 1, no_repeat_ngram_size: 0 };
 /** Whether branch `number` at `index` lies on the way to the shown branch's end. */
 function isOnPath(number, index) {
   let end = Infinity;
-  for (let at = store.branch ?? 0; at !== null; ) {
+  for (let at = store.branch; at !== null; ) {
     if (at === number) return index < end;
-    const branch = store.branches?.[at];
+    const branch = store.branches[at];
     end = Math.min(end, branch?.at ?? 0);
     at = branch?.parent ?? null;
   }
@@ -31,7 +31,7 @@ function isOnPath(number, index) {
 
 /** The settings that step `index` of the shown branch was chosen with. */
 export function settingsAt(index) {
-  const until = (store.changes ?? []).filter(([number, from]) => from <= index && isOnPath(number, from));
+  const until = store.changes.filter(([number, from]) => from <= index && isOnPath(number, from));
   const last = until.reduce((latest, change) => (latest && latest[1] > change[1] ? latest : change), null);
   const settings = last?.[2] ?? store.config;
   const values = { do_sample: Boolean(settings.do_sample) };
