@@ -86,7 +86,10 @@ def build_app(
     traces, inspections = Traces(live), Inspections(live, limits)
 
     def steps_from(place: list[Any]) -> str:
-        log_id, branch, start = read_place(place)
+        try:
+            log_id, branch, start = read_place(place)
+        except DecodingError:
+            return ""
         run = runs.last_runs.find(log_id) or traces.find(log_id)
         if run is not None:
             return run.frame_from(start, branch)

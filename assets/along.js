@@ -177,9 +177,10 @@ function latencyReading(step) {
 }
 
 // Summed as the steps come: reading all of them at each frame would grow with the text.
-const sum = { run: "", n: 0, seconds: 0 };
+const sum = { of: "", n: 0, seconds: 0 };
 function meanSeconds() {
-  if (sum.run !== store.run || sum.n > store.steps.length) Object.assign(sum, { run: store.run, n: 1, seconds: 0 });
+  const of = `${store.run} ${store.branch}`;
+  if (sum.of !== of || sum.n > store.steps.length) Object.assign(sum, { of, n: 1, seconds: 0 });
   for (; sum.n < store.steps.length; sum.n += 1) sum.seconds += store.steps[sum.n].s;
   return sum.seconds / Math.max(1, sum.n - 1);
 }
@@ -191,7 +192,7 @@ function alongTheText(name, id, columns, figure, reading) {
     root.replaceChildren(make("header", {}, title), detail, empty, box);
     const chart = new Chart(box, () => {
       const drawn = figure(columns);
-      drawn.layout.datarevision = `${store.run} ${columns.x.length}`;
+      drawn.layout.datarevision = `${store.run} ${store.branch} ${columns.x.length}`;
       drawn.text = `${title.textContent}: ${detail.textContent}`;
       return drawn;
     });
@@ -214,7 +215,7 @@ function alongTheText(name, id, columns, figure, reading) {
     });
     return (kinds) => {
       const step = store.steps[at()];
-      if (kinds.has("run")) columns.clear();
+      if (kinds.has("run") || kinds.has("branch")) columns.clear();
       if (kinds.has("look")) {
         title.textContent = say(`views.${name}.title`);
         empty.textContent = say(`views.${name}.empty`);

@@ -35,8 +35,23 @@ function example(number, settingNames, values) {
   return [prompt[language()], ...settingNames.map((name, i) => (name in settings ? settings[name] : values[i]))];
 }
 
+let values = {};
+
+/** Has the page's controls take these values, by the settings' names, `prompt`, `chat`, `system`. */
+function setControls(wantedValues) {
+  values = { ...values, ...wantedValues };
+  document.querySelector("#apply-settings")?.click();
+}
+
+/** What the controls hold with what was set; asked when `#apply-settings` is pressed. */
+function wanted(names, present) {
+  const taken = values;
+  values = {};
+  return names.map((name, i) => (name in taken ? taken[name] : present[i]));
+}
+
 const relabel = () => document.querySelector("#language-changed")?.click();
 
-window.decodingLiveControls = { labels, example, relabel };
+window.decodingLiveControls = { labels, example, relabel, setControls, wanted };
 addEventListener("decodingLive:language", relabel);
 relabel();

@@ -1,9 +1,12 @@
 // The page's frame: header, theme, language, keys, and the places where the views are mounted.
 
+import { address } from "./address.js";
 import { cache, confidence, latency } from "./along.js";
+import { branches } from "./branches.js";
 import { caching } from "./caching.js";
 import { distribution } from "./distribution.js";
 import { forecast } from "./forecast.js";
+import { inspector } from "./inspector.js";
 import { layers } from "./layers.js";
 import { make, write } from "./make.js";
 import { modelFacts } from "./model.js";
@@ -15,6 +18,8 @@ import { whileSeen } from "./seen.js";
 import { ALL_KINDS, at, connect, pin, receive, store, touch, watch } from "./store.js";
 import { status } from "./status.js";
 import { textPanel } from "./stream.js";
+import { tracePanel } from "./traces.js";
+import { takeOrder, wheel } from "./wheel.js";
 import { receiveWork } from "./work.js";
 import { chooseLanguage, currentLanguage, languages, say } from "./words.js";
 
@@ -43,7 +48,7 @@ export function setTheme(name) {
 function applyLanguage() {
   document.documentElement.lang = currentLanguage();
   dispatchEvent(new CustomEvent("decodingLive:language", { detail: currentLanguage() }));
-  touch("look", "state", "cursor", "steps", "head", "work");
+  touch("look", "state", "cursor", "steps", "head", "tree", "work");
 }
 
 export function setLanguage(tag) {
@@ -100,11 +105,15 @@ const VIEWS = {
   header,
   summary,
   status,
+  wheel,
   text: textPanel,
   distribution,
   confidence,
   "kv-cache": cache,
   latency,
+  inspector,
+  branches,
+  trace: tracePanel,
   model: modelFacts,
 };
 
@@ -120,7 +129,10 @@ function take(text) {
 
 function mount(name, element, feed) {
   if (name === "frame") return take(element);
-  if (name === "feed") return connect((run, start) => feed.server.steps_from([run, start]));
+  if (name === "feed") {
+    const { server } = feed;
+    return connect((...place) => server.steps_from(place), (question) => server.inspect_step([question]));
+  }
   if (name === "settings") {
     store.settings = element;
     return touch("head");
@@ -154,7 +166,11 @@ function flush() {
   for (const call of queue.splice(0)) mount(...call);
 }
 
-window.decodingLive = { receive: take, mount, flush, setLanguage, setTheme, store };
+window.decodingLive = {
+  receive: take, mount, flush, setLanguage, setTheme, store, order: takeOrder,
+  setControls: (values) => window.decodingLiveControls?.setControls(values),
+};
+address();
 applyTheme();
 applyLanguage();
 flush();

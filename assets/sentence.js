@@ -42,6 +42,7 @@ function fed(step, index) {
 }
 
 function chosen(step, token) {
+  if (step.f) return say("views.sentence.forced", { token });
   const vocabulary = store.model?.vocab_size;
   const args = { token, n: step.kept, cutters: cutters(store.config) };
   if (!store.config.do_sample) return say("views.sentence.greedy", args);

@@ -28,6 +28,7 @@ function note() {
     const { key, args = {} } = message;
     return say(`messages.${key}`, args);
   }
+  if (store.state === "paused") return say("views.status.paused", { n: store.steps.length });
   if (store.state === "stopped") return say("views.status.stopped", { n: store.steps.length });
   if (store.state === "finished") {
     const reason = store.steps.at(-1)?.fin ?? "length";

@@ -14,13 +14,20 @@ export const store = {
   config: {},
   settings: null,
   prompt: [],
+  live: true,
+  // The path of the branch that is shown: what all views draw.
   steps: [],
-  total: 0,
+  branch: 0,
+  branches: [],
+  // From here on the shown path is another than the one before; everything, for a new run.
+  partedAt: 0,
+  notes: [],
+  changes: [],
   hovered: null,
   pinned: null,
 };
 
-export const ALL_KINDS = ["run", "head", "steps", "state", "cursor", "look", "work"];
+export const ALL_KINDS = ["run", "head", "steps", "branch", "tree", "state", "cursor", "look", "work"];
 
 const views = new Map();
 const past = [];
@@ -28,6 +35,11 @@ let changed = new Set();
 let isScheduled = false;
 let isAsking = false;
 let askServer = null;
+let askAbout = null;
+// Number of the branch that the server writes, and the whole path of the one that is shown.
+let written = 0;
+let whole = [];
+let upTo = null;
 
 /** Calls `draw(kinds)` at once and after each change; a second view of a name replaces the first. */
 export function watch(name, draw) {
@@ -57,15 +69,87 @@ function flush() {
   }
 }
 
-export function connect(stepsFrom) {
+export function connect(stepsFrom, inspectStep = null) {
   askServer = stepsFrom;
+  askAbout = inspectStep;
 }
 
 /** What a run or a job has from `start` on, asked of the server; a promise of a frame's text. */
 export const askFor = (id, start) => (askServer ? askServer(id, start) : Promise.resolve(""));
 
+/** What there is to know of one step; a promise of JSON. */
+export const inspect = (question) =>
+  askAbout ? askAbout(JSON.stringify(question)) : Promise.resolve('{"error":null}');
+
 export const isRunning = () =>
   ["queued", "loading", "prefill", "decoding"].includes(store.state);
+
+/** Steps on the way to the end of a branch that the server has. */
+const lengthOf = (branch) => branch.at + branch.steps.length;
+
+/** The steps from the prompt to the end of a branch. */
+export function pathOf(number) {
+  const parts = [];
+  let end = Infinity;
+  for (let next = number; next !== null && store.branches[next]; ) {
+    const { parent, at: from, steps } = store.branches[next];
+    if (end > from) parts.unshift(steps.slice(0, end - from));
+    end = Math.min(end, from);
+    next = parent;
+  }
+  return parts.flat();
+}
+
+/** All steps of the shown branch that are known, also while a replay shows fewer. */
+export const wholePath = () => whole;
+
+/** Shows the first `count` steps of the branch, as a replay does; `null`: all of them. */
+export function showUpTo(count) {
+  const before = store.steps.length;
+  upTo = count;
+  store.steps = count === null ? whole : whole.slice(0, count);
+  if (store.steps.length >= before) return touch("steps", "cursor");
+  store.partedAt = store.steps.length;
+  touch("branch", "steps", "cursor");
+}
+
+/** Has all views show another branch. */
+export function showBranch(number) {
+  const path = pathOf(number);
+  const same = path.findIndex((step, i) => step !== store.steps[i]);
+  store.partedAt = same < 0 ? path.length : same;
+  if (store.pinned !== null && store.pinned > store.partedAt) store.pinned = null;
+  upTo = null;
+  whole = path;
+  Object.assign(store, { branch: number, steps: whole, hovered: null });
+  touch("branch", "steps", "cursor", "state");
+}
+
+/** Whether the shown run can be taken elsewhere now. */
+export const canFork = () => store.live && store.run !== "" && !isRunning() && store.prompt.length > 0;
+
+/** Whether there is more to come at the end of the shown branch. */
+export const canContinue = () => canFork() && !store.steps.at(-1)?.fin;
+
+let waitingOrder = {};
+
+/** The order that was given last, once. */
+export function ordered() {
+  const order = waitingOrder;
+  waitingOrder = {};
+  return order;
+}
+
+/**
+ * Has the shown run go on: from step `at` of `branch` (`null`: its end), with `token` where it is
+ * the reader's choice, for so many steps.
+ */
+export function order({ branch = store.branch, at: index = null, token = null, steps = null } = {}) {
+  if (!(index === null && token === null ? canContinue() : canFork())) return;
+  waitingOrder = { run: store.run, branch, at: index, token, steps };
+  pin(null);
+  document.querySelector("#wheel-go")?.click();
+}
 
 /** Index of the step that all views show; -1 before the first. */
 export const at = () =>
@@ -101,8 +185,9 @@ export function receive(frame) {
   if (frame.run === "") return waitFor(frame);
   if (frame.run !== store.run) begin(frame.run);
   take(frame);
+  follow(frame);
   setState(frame);
-  if (isIncomplete()) ask();
+  if (gap()) ask();
 }
 
 // What the page waits for belongs to no run yet: the last run stays to be looked at.
@@ -125,24 +210,60 @@ function switchModel({ state, message = null, progress = null }) {
 function begin(run) {
   if (store.run) past.push(store.run);
   if (past.length > 50) past.shift();
-  Object.assign(store, { run, refusal: null, kept: null, total: 0, config: {}, prompt: [], steps: [], hovered: null, pinned: null });
-  touch("run", "head", "steps", "cursor");
+  whole = [];
+  upTo = null;
+  written = 0;
+  Object.assign(store, {
+    run, refusal: null, kept: null, config: {}, prompt: [], live: true,
+    steps: whole, branch: 0, branches: [newBranch(null, 0)], partedAt: 0, notes: [], changes: [],
+    hovered: null, pinned: null,
+  });
+  touch("run", "head", "steps", "branch", "tree", "cursor");
 }
+
+const newBranch = (parent, at) => ({ parent, at, length: at, steps: [] });
 
 function take(frame) {
   if (frame.head && store.prompt.length === 0) {
-    Object.assign(store, frame.head, { loaded: frame.head.model });
+    Object.assign(store, { live: true, ...frame.head, loaded: frame.head.live === false ? store.loaded : frame.head.model });
     touch("head");
   }
-  const known = store.steps.length;
-  for (const step of frame.steps) if (step.i === store.steps.length) store.steps.push(step);
-  if (store.steps.length > known) touch("steps", "cursor");
-  store.total = Math.max(store.total, frame.total);
-  return store.steps.length > known;
+  for (const [number, [parent, from, length]] of (frame.tree ?? []).entries()) {
+    store.branches[number] ??= newBranch(parent, from);
+    store.branches[number].length = Math.max(store.branches[number].length, length);
+    touch("tree");
+  }
+  if (frame.notes) Object.assign(store, { notes: frame.notes, changes: frame.changes ?? store.changes });
+  if (frame.notes || frame.changes) touch("tree");
+  const number = frame.b ?? 0;
+  const branch = store.branches[number];
+  if (!branch) return false;
+  const known = lengthOf(branch);
+  for (const step of frame.steps) if (step.i === lengthOf(branch)) append(number, step);
+  branch.length = Math.max(branch.length, frame.total);
+  if (lengthOf(branch) === known) return false;
+  touch("steps", "cursor");
+  return true;
 }
 
-const isIncomplete = () =>
-  store.total > store.steps.length || (store.total > 0 && store.prompt.length === 0);
+function append(number, step) {
+  store.branches[number].steps.push(step);
+  if (number === store.branch) whole.push(step);
+}
+
+/** The branch that is being written is shown, until the reader looks at another one. */
+function follow({ b: number = 0 }) {
+  if (number === written || !store.branches[number]) return;
+  written = number;
+  if (number !== store.branch) showBranch(number);
+}
+
+/** A branch with a gap: its number and where the gap begins; null where nothing is missing. */
+function gap() {
+  if (store.prompt.length === 0 && store.branches.some((branch) => branch.length > 0)) return [0, 0];
+  const number = store.branches.findIndex((branch) => branch.length > lengthOf(branch));
+  return number < 0 ? null : [number, lengthOf(store.branches[number])];
+}
 
 function setState({ state, message = null, progress = null }) {
   Object.assign(store, { state, message, progress });
@@ -154,13 +275,12 @@ function ask() {
   if (isAsking || !askServer) return;
   isAsking = true;
   const { run } = store;
-  const start = store.prompt.length === 0 ? 0 : store.steps.length;
-  askServer(run, start).then(
+  askServer(run, ...gap()).then(
     (text) => {
       isAsking = false;
       const frame = text ? JSON.parse(text) : null;
       // Its state may be older than that of a frame which came while it was under way.
-      if (frame?.run === store.run && take(frame) && isIncomplete()) ask();
+      if (frame?.run === store.run && take(frame) && gap()) ask();
     },
     (error) => {
       isAsking = false;

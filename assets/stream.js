@@ -155,8 +155,8 @@ export function textPanel(root) {
       ramp.forEach((swatch, i) => (swatch.textContent = `${LEGEND_PERCENT[i]} %`));
       empty.textContent = say("views.stream.empty");
     }
-    if (kinds.has("run")) {
-      promptLines.clear();
+    if (kinds.has("run")) promptLines.clear();
+    if (kinds.has("run") || kinds.has("branch")) {
       newLines.clear();
       elements.length = 0;
       current = null;
@@ -168,9 +168,13 @@ export function textPanel(root) {
       );
     }
     if (kinds.has("steps") && elements.length < store.steps.length) {
+      // Where this branch left its parent; the first branch left none.
+      const own = store.branches[store.branch]?.parent == null ? Infinity : store.branches[store.branch].at;
       for (const step of store.steps.slice(elements.length)) {
         const element = tokenElement("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
         if (!step.sp) element.classList.add(`d${doubt(surprisal(step))}`);
+        if (step.f) element.classList.add("forced");
+        if (step.i >= own) element.classList.add("own");
         elements.push(element);
         newLines.add(element, step.t);
       }

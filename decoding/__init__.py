@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from decoding.stages import Stage
     from decoding.step import Candidate, DecodingStep, KVCacheSize
     from decoding.trace import DecodingTrace
+    from decoding.trace_checks import TraceLimits
     from decoding.trace_file import read_trace, trace_json, write_trace
     from decoding.tree import Branch, DecodingTree, Restoration
 
@@ -79,6 +80,7 @@ _ROOMS = {
     "stages": ("Stage",),
     "step": ("Candidate", "DecodingStep", "KVCacheSize"),
     "trace": ("DecodingTrace",),
+    "trace_checks": ("TraceLimits",),
     "trace_file": ("read_trace", "trace_json", "write_trace"),
     "tree": ("Branch", "DecodingTree", "Restoration"),
 }
@@ -114,6 +116,7 @@ __all__ = [
     "SessionError",
     "Stage",
     "TraceError",
+    "TraceLimits",
     "cache_settings",
     "compare_caches",
     "compare_precisions",

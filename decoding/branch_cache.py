@@ -19,6 +19,7 @@ from transformers.cache_utils import (
     DynamicSlidingWindowLayer,
     LinearAttentionCacheLayerMixin,
     QuantizedCache,
+    StaticLayer,
 )
 
 from decoding.inference import OnPrefill, cache_size, continues, infer, read, reads_alike
@@ -89,6 +90,7 @@ class BranchCache:
         self._why_empty: str | None = None
         self._inside: weakref.ref[Tensor] | None = None
         self._parks = True
+        self._keepers = [m for m in model.modules() if "recurrent_states" in vars(m)]
 
     @property
     def size(self) -> KVCacheSize | None:
@@ -112,12 +114,13 @@ class BranchCache:
     def configure(self, generation: Generation) -> None:
         """Other processors and criteria; the cache stays, where it is long enough."""
         is_longer = generation.config.max_length > self.generation.config.max_length
-        cache = cache_of(self.generation.model_kwargs)
-        if is_longer and isinstance(cache, Cache) and cache.is_compileable:
-            self.drop("static")
+        if is_longer and _is_static(cache_of(self.generation.model_kwargs)):
+            if self.ids:
+                self.drop("static")
+            self.generation.model_kwargs.clear()
         self.generation = replace(generation, model_kwargs=self.generation.model_kwargs)
 
-    def drop(self, reason: str = "evicted") -> None:
+    def drop(self, reason: str | None = "evicted") -> None:
         """Lets go of everything that was read; `reason` is told when it is read again."""
         self.ids = []
         self.generation.model_kwargs.clear()
@@ -129,8 +132,9 @@ class BranchCache:
         other = copy.copy(self)
         other.ids, other._parked, other._parks = list(self.ids), list(self._parked), False
         other.generation = replace(self.generation, model_kwargs={})
-        if self._obstacle() is not None:
-            other.drop()
+        reason = self._obstacle()
+        if reason is not None:
+            other.drop(reason if self.ids else self._why_empty)
             return other
         for name, value in self.generation.model_kwargs.items():
             other.generation.model_kwargs[name] = _twin(value) if name in CACHE_NAMES else value
@@ -190,12 +194,10 @@ class BranchCache:
         layers = getattr(cache, "layers", ())
         if isinstance(cache, QuantizedCache):
             return "quantized"
-        if isinstance(cache, Cache) and cache.is_compileable:
+        if self._model._is_stateful or not isinstance(cache, Cache) or _has_states(cache):
+            return "state"
+        if _is_static(cache):
             return "static"
-        if self._model._is_stateful or not isinstance(cache, Cache):
-            return "state"
-        if any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in layers):
-            return "state"
         if any(_has_slid(layer) for layer in layers):
             return "sliding"
         plain = all(type(layer) in _CROPPED for layer in layers)
@@ -285,9 +287,7 @@ class BranchCache:
 
     def _state_inside(self) -> Tensor | None:
         """Of a model that keeps its state in itself: whoever runs it next puts another there."""
-        if not self._model._is_stateful:
-            return None
-        states = (vars(module).get("recurrent_states") for module in self._model.modules())
+        states = (vars(module)["recurrent_states"] for module in self._keepers)
         return next((state for state in states if isinstance(state, Tensor)), None)
 
     def _fit(self, tokens: int) -> None:
@@ -321,6 +321,15 @@ def _live(cache: Any) -> list[Any]:
 
 def _is_filled(layer: Any) -> bool:
     return isinstance(getattr(layer, "keys", None), Tensor) and layer.keys.dim() > 1
+
+
+def _is_static(cache: Any) -> bool:
+    return any(isinstance(layer, StaticLayer) for layer in getattr(cache, "layers", ()))
+
+
+def _has_states(cache: Cache) -> bool:
+    layers = (isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
+    return any(layers) or hasattr(cache, "linear_cache")
 
 
 def _has_slid(layer: Any) -> bool:

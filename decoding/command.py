@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from decoding.errors import DecodingError
-from decoding.generate_command import add_options
+from decoding.generate_command import generate
+from decoding.generate_options import add_options
 from decoding.terminal import safe_text
 
 MOST = 10**12
@@ -48,14 +49,14 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m decoding", description=__doc__, epilog=SHORT_FORM
     )
     names = commands.add_subparsers(required=True, metavar="COMMAND")
-    add_options(
-        names.add_parser(
-            "generate",
-            help="write a text, each token coloured by how unexpected it was",
-            description="Writes a text, each token coloured by how unexpected it was.",
-            allow_abbrev=False,
-        )
+    text = names.add_parser(
+        "generate",
+        help="write a text, each token coloured by how unexpected it was",
+        description="Writes a text, each token coloured by how unexpected it was.",
+        allow_abbrev=False,
     )
+    add_options(text)
+    text.set_defaults(run=generate)
     memory = names.add_parser(
         "memory", help="what a model and its KV cache will take; reads the config only"
     )

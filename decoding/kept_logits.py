@@ -7,7 +7,7 @@ from collections import OrderedDict
 from torch import Tensor
 
 Key = tuple[int, int]
-MAX_BYTES = 64 << 20
+MAX_BYTES = 32 << 20
 
 
 class KeptLogits:

@@ -14,16 +14,11 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, MaxTimeCriteria
 
-from decoding.branch_cache import BranchCache
-from decoding.choice import check_valid, choose, finish_reason, make_step
-from decoding.detokenizer import Detokenizer
-from decoding.devices import computing_devices
 from decoding.draws import Draws
+from decoding.engine import Engine
 from decoding.errors import GenerationConfigError, SessionError
-from decoding.forced_run import wait_for
-from decoding.inference import OnPrefill, cache_size
+from decoding.inference import OnPrefill
 from decoding.kept_logits import KeptLogits
-from decoding.memory import memory_in_use
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation, refuse_memories, settings_in_force
 from decoding.step import DecodingStep, KVCacheSize
@@ -97,30 +92,20 @@ class DecodingSession:
         self._is_pausing = self._is_moved = False
         self._identity = _identity(lm)
         self._origin: Origin | None = None
-        self._detokenizer: Detokenizer | None = None
-        self._lm: LanguageModel | None = None
-        self._live: BranchCache | None = None
         self._width = lm.vocab_size
+        self._engine_here: Engine | None = None
         self._take(lm)
         self.settings = self._settings()
 
     @property
     def lm(self) -> LanguageModel:
         """The model; a session that was detached has none."""
-        if self._lm is None:
-            raise SessionError("This session has let its model go: attach it again first.")
-        return self._lm
-
-    @property
-    def _cache(self) -> BranchCache:
-        if self._live is None:
-            raise SessionError("This session has let its model go: attach it again first.")
-        return self._live
+        return self._engine.lm
 
     @property
     def generation(self) -> Generation:
         """Processors, criteria and config in force, and the model's inputs."""
-        return self._cache.generation
+        return self._engine.cache.generation
 
     @property
     def origin(self) -> Origin:
@@ -141,12 +126,12 @@ class DecodingSession:
     @property
     def cache(self) -> KVCacheSize | None:
         """Size of the live cache; `None` while there is none."""
-        return None if self._live is None else self._live.size
+        return None if self._engine_here is None else self._engine_here.cache.size
 
     @property
     def held_bytes(self) -> int:
         """In memory for the live cache, parked positions, kept logits and draws."""
-        live = 0 if self._live is None else self._live.held_bytes
+        live = 0 if self._engine_here is None else self._engine_here.cache.held_bytes
         return live + self._logits.held_bytes + self._draws.held_bytes
 
     def path(self) -> list[DecodingStep]:
@@ -175,10 +160,9 @@ class DecodingSession:
         """
         if self.is_finished:
             raise SessionError("The text has ended here: rewind, or choose another branch.")
-        if token_id is not None and not 0 <= token_id < self.lm.vocab_size:
-            raise SessionError(
-                f"Token id {token_id} is outside the vocabulary, 0 to {self.lm.vocab_size - 1}."
-            )
+        last = self.lm.vocab_size - 1
+        if token_id is not None and not 0 <= token_id <= last:
+            raise SessionError(f"Token id {token_id} is outside the vocabulary, 0 to {last}.")
         step = self._step(token_id)
         for changed in list(self._watchers):
             changed()
@@ -231,7 +215,7 @@ class DecodingSession:
         generation = self._prepare_with(config, kwargs)
         self._refuse_another_cache(generation, kwargs)
         self._config, self._kwargs = config, kwargs
-        self._cache.configure(generation)
+        self._engine.cache.configure(generation)
         self.settings = self._settings()
 
     def generation_with(self, **generation_kwargs: Any) -> Generation:
@@ -263,16 +247,9 @@ class DecodingSession:
         row = self._logits.get(key)
         if row is not None:
             return row, None
-        started = time.perf_counter()
-        cache = self._cache.beside()
-        place = cache.go_to(ids[:-1])
-        logits, _ = cache.infer(self._tensor(ids), ids, index == 0, None)
-        wait_for(self.lm.device)
-        self._logits.keep(key, logits[0])
-        seconds = time.perf_counter() - started
-        if place is None:
-            return logits[0], Restoration(index, max(0, len(cache.ids) - 1), 0, seconds)
-        return logits[0], Restoration(index, place.reused, place.fed, seconds, place.reason)
+        row, restoration = self._engine.aside(ids)
+        self._logits.keep(key, row)
+        return row, restoration
 
     def draw_state(self, branch: int, index: int) -> Tensor:
         """Of the random generator before that step's draw, known also where none was made.
@@ -289,20 +266,20 @@ class DecodingSession:
         Raises:
             SessionError: there is no such place.
         """
-        return self._tensor(self._ids_list(branch, index))
+        return self._engine.tensor(self._ids_list(branch, index))
 
     def free(self) -> None:
         """Drops the cache and the logits; the next step reads everything again."""
-        if self._live is not None:
-            self._live.drop()
+        if self._engine_here is not None:
+            self._engine_here.cache.drop()
         self._logits.clear()
 
     def detach(self) -> None:
         """Lets the model go, with all that holds on to it; the tree stays."""
         self.free()
-        if self._lm is not None:
+        if self._engine_here is not None:
             self.origin  # noqa: B018 - it is known only while the model is here
-        self._lm = self._live = self._detokenizer = None
+        self._engine_here = None
 
     def attach(self, lm: LanguageModel) -> None:
         """Takes the same model back.
@@ -350,70 +327,30 @@ class DecodingSession:
                 return
             yield self.step()
 
+    @property
+    def _engine(self) -> Engine:
+        if self._engine_here is None:
+            raise SessionError("This session has let its model go: attach it again first.")
+        return self._engine_here
+
     @torch.inference_mode()
     def _step(self, token_id: int | None) -> DecodingStep:
+        engine = self._engine
         try:
-            restoration = self._go_to_cursor()
+            if self._is_moved:
+                engine.stand(self.prompt_ids, self.path())
+            restoration = engine.make_ready(self.on_prefill)
             self._wind_clock()
-            step, row = self._infer(token_id)
+            step, row = engine.step(token_id, self.on_prefill)
         except BaseException:
             # What the cache has read is not known now: the next step reads it again.
-            self._cache.drop()
+            engine.cache.drop()
             self._is_moved = True
             raise
+        self._is_moved, self._width = False, engine.width
         self._logits.keep(self._key(self.branch, self.position), row)
         self._record(step, restoration)
         return step
-
-    def _go_to_cursor(self) -> Restoration | None:
-        if self._is_moved:
-            self._ids = self._ids_list(self.branch, self.position)
-            self._tokens = self._tensor(self._ids)
-            added = ((step.token_id, step.text) for step in self.path())
-            self._detokenizer = Detokenizer.after(self.lm.tokenizer, added)
-        elif not self._cache.is_lost:
-            return None
-        started = time.perf_counter()
-        place = self._cache.go_to(self._ids[:-1], self.on_prefill)
-        self._is_moved = False
-        if place is None:
-            return None
-        wait_for(self.lm.device)
-        seconds = time.perf_counter() - started
-        return Restoration(self.position, place.reused, place.fed, seconds, place.reason)
-
-    def _infer(self, token_id: int | None) -> tuple[DecodingStep, Tensor]:
-        index, generation = self.position, self.generation
-        started = time.perf_counter()
-        logits, fed = self._cache.infer(self._tokens, self._ids, index == 0, self.on_prefill)
-        self._width = int(logits.shape[-1])
-        draws = token_id is None and bool(generation.config.do_sample)
-        rng = self._draws.generator(index, self._width) if draws else None
-        measured, tokens = choose(
-            generation, self._tokens, logits, rng, self.top_candidates, token_id
-        )
-        seconds = time.perf_counter() - started
-        check_valid(self.lm, measured, index)
-        if draws:
-            self._draws.drawn(index)
-        reason = finish_reason(generation, measured)
-        assert self._detokenizer is not None
-        step = make_step(
-            self.lm,
-            measured,
-            self._detokenizer,
-            index=index,
-            phase="prefill" if index == 0 and fed >= len(self.prompt_ids) else "decode",
-            input_tokens=fed,
-            seconds=seconds,
-            kv_cache=cache_size(generation, fed_tokens=tokens.shape[1] - 1),
-            finish_reason=reason,
-            memory=memory_in_use(*self._devices),
-            is_forced=token_id is not None,
-        )
-        self._tokens = tokens
-        self._ids.append(measured.token_id)
-        return step, logits[0]
 
     def _record(self, step: DecodingStep, restoration: Restoration | None) -> None:
         branch = self.tree.branches[self.branch]
@@ -433,16 +370,23 @@ class DecodingSession:
                 criterion.initial_timestamp = time.time() - sum(s.seconds for s in self.path())
 
     def _take(self, lm: LanguageModel) -> None:
-        self._lm = lm
-        self._live = BranchCache(lm.model, lambda: self._prepare_with(self._config, self._kwargs))
-        refuse_memories(self._live.generation)
-        self._devices = computing_devices(lm.model)
-        self._is_moved = True
-        if self.position or len(self.tree.branches) > 1:
-            self._live.drop()
+        def prepare() -> Generation:
+            return self._prepare_with(self._config, self._kwargs, lm)
 
-    def _prepare_with(self, config: GenerationConfig | None, kwargs: dict[str, Any]) -> Generation:
-        return prepare_generation(self.lm, self.prompt_ids, config, self.use_cache, kwargs)
+        engine = Engine(lm, prepare, self._draws, self.top_candidates)
+        refuse_memories(engine.cache.generation)
+        if self.tree.branches[0].steps:
+            engine.cache.drop()
+        self._engine_here, self._is_moved = engine, True
+
+    def _prepare_with(
+        self,
+        config: GenerationConfig | None,
+        kwargs: dict[str, Any],
+        lm: LanguageModel | None = None,
+    ) -> Generation:
+        lm = self.lm if lm is None else lm
+        return prepare_generation(lm, self.prompt_ids, config, self.use_cache, kwargs)
 
     def _refuse_another_cache(self, generation: Generation, kwargs: dict[str, Any]) -> None:
         refuse_memories(generation)
@@ -475,9 +419,6 @@ class DecodingSession:
     def _ids_list(self, branch: int, index: int) -> list[int]:
         self._check_place(branch, index)
         return self.prompt_ids + [step.token_id for step in self.tree.path(branch, index)]
-
-    def _tensor(self, ids: list[int]) -> Tensor:
-        return torch.tensor([ids], device=self.lm.device)
 
 
 def _identity(lm: LanguageModel) -> tuple[str, str, str | None, int]:

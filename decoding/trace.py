@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -82,8 +83,7 @@ def origin_of(lm: LanguageModel, prompt_ids: list[int]) -> Origin:
     """What a trace says of a model and a prompt; to be called where torch runs."""
     from decoding.model_facts import model_facts, prompt_tokens
 
-    revision = getattr(lm.model.config, "_commit_hash", None)
-    return Origin(model_facts(lm), prompt_tokens(lm, prompt_ids), revision)
+    return Origin(model_facts(lm), prompt_tokens(lm, prompt_ids), _revision(lm.model.config))
 
 
 def library_versions() -> dict[str, str]:
@@ -95,6 +95,15 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _revision(config: Any) -> str | None:
+    """The Hub's commit, also by the folder in which its files are kept on this machine."""
+    told = getattr(config, "_commit_hash", None)
+    if told is not None:
+        return str(told)
+    folder = re.search(r"[/\\]snapshots[/\\]([0-9a-f]{40})\b", str(config.name_or_path))
+    return folder[1] if folder else None
 
 
 def _plain_prompt(prompt: Any, ids: list[int]) -> str | list[dict[str, str]] | list[int]:

@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from decoding.records import RecordError
 from decoding.step import DecodingStep
 from decoding.trace import DecodingTrace
 from decoding.tree import Branch
 
-MOST_STEPS = 20_000
-MOST_BRANCHES = 1_000
-MOST_CANDIDATES = 200
 LONGEST_TOKEN = 10_000
 ROUNDING = 1e-5  # what sums in float32 may be off by
 
 Complaint = tuple[str, str]
 
 
-def check_trace(trace: DecodingTrace) -> None:
-    """Refuses what could not come from a session, or is more than a page can show.
+@dataclass(frozen=True, slots=True)
+class TraceLimits:
+    """How much is read of a file that may be anybody's: what a page can show, without more.
+
+    Attributes:
+        bytes: of the file.
+        values: of its JSON; each becomes an object in memory.
+        steps: of all branches together.
+        candidates: of one step.
+    """
+
+    bytes: int = 32_000_000
+    values: int = 4_000_000
+    steps: int = 20_000
+    branches: int = 1_000
+    candidates: int = 200
+
+
+def check_trace(trace: DecodingTrace, limits: TraceLimits) -> None:
+    """Refuses what could not come from a session, or is more than the limits allow.
 
     Raises:
         RecordError: one sentence that begins with the place.
     """
-    for place, what in _complaints(trace):
+    for place, what in _complaints(trace, limits):
         raise RecordError(what, place)
 
 
-def _complaints(trace: DecodingTrace) -> Iterator[Complaint]:
+def _complaints(trace: DecodingTrace, limits: TraceLimits) -> Iterator[Complaint]:
     """What is wrong, with its place; no part is looked at before what it relies on is right."""
-    yield from _of_sizes(trace)
+    yield from _of_sizes(trace, limits)
     yield from _of_prompt(trace)
     for number, branch in enumerate(trace.branches):
         where = f"branches[{number}]"
@@ -39,15 +55,17 @@ def _complaints(trace: DecodingTrace) -> Iterator[Complaint]:
             here = f"{where}.steps[{position}]"
             if step.index != branch.at + position:
                 yield f"{here}.index", f"must be {branch.at + position}, not {step.index}"
+            if len(step.candidates) > limits.candidates:
+                yield f"{here}.candidates", f"must be at most {limits.candidates:,}"
             yield from _of_step(step, trace.model.vocab_size, here)
 
 
-def _of_sizes(trace: DecodingTrace) -> Iterator[Complaint]:
+def _of_sizes(trace: DecodingTrace, limits: TraceLimits) -> Iterator[Complaint]:
     steps = sum(len(branch.steps) for branch in trace.branches)
-    if not 1 <= len(trace.branches) <= MOST_BRANCHES:
-        yield "branches", f"must be 1 to {MOST_BRANCHES:,}, not {len(trace.branches):,}"
-    if steps > MOST_STEPS:
-        yield "branches", f"hold {steps:,} steps, and at most {MOST_STEPS:,} are read"
+    if not 1 <= len(trace.branches) <= limits.branches:
+        yield "branches", f"must be 1 to {limits.branches:,}, not {len(trace.branches):,}"
+    if steps > limits.steps:
+        yield "branches", f"hold {steps:,} steps, and at most {limits.steps:,} are read"
     if trace.top_candidates < 1:
         yield "top_candidates", f"must be 1 or more, not {trace.top_candidates}"
     if trace.model.vocab_size < 1:
@@ -92,8 +110,6 @@ def _of_parent(
 
 def _of_step(step: DecodingStep, vocab_size: int, where: str) -> Iterator[Complaint]:
     yield from _of_token(step.token_id, vocab_size, where, step.token, step.text)
-    if len(step.candidates) > MOST_CANDIDATES:
-        yield f"{where}.candidates", f"must be at most {MOST_CANDIDATES}"
     if all(candidate.token_id != step.token_id for candidate in step.candidates):
         yield f"{where}.candidates", f"lack the chosen token {step.token_id}"
     for position, candidate in enumerate(step.candidates):

@@ -10,10 +10,10 @@ from typing import Any
 from decoding.errors import TraceError
 from decoding.records import RecordError, plain_record, read_record, told
 from decoding.trace import DecodingTrace
-from decoding.trace_checks import check_trace
+from decoding.trace_checks import TraceLimits, check_trace
 
-LARGEST_BYTES = 32_000_000
-MOST_VALUES = 4_000_000  # of each, JSON makes an object in memory
+LIMITS = TraceLimits()
+LARGEST_BYTES = LIMITS.bytes
 VERSION = 1
 
 
@@ -59,22 +59,22 @@ def write_file(path: str | os.PathLike[str], text: str) -> None:
 
 
 def read_trace(
-    source: str | bytes | os.PathLike[str], *, largest_bytes: int = LARGEST_BYTES
+    source: str | bytes | os.PathLike[str], limits: TraceLimits = LIMITS
 ) -> DecodingTrace:
     """The trace in a file or a text; nothing in it is executed or fetched.
 
     Args:
         source: the JSON itself, or a `Path` of a file with it. A `str` is never a path.
-        largest_bytes: what is longer is not read.
+        limits: what is larger is not read; for one's own long runs give others.
 
     Raises:
         TraceError: one sentence with the place of what is wrong.
     """
-    value = _parsed(_content(source, largest_bytes))
+    value = _parsed(_content(source, limits.bytes), limits.values)
     _check_version(value)
     try:
         trace = read_record(DecodingTrace, value)
-        check_trace(trace)
+        check_trace(trace, limits)
     except RecordError as error:
         place = "" if error.place else "the file "
         raise TraceError(f"This trace cannot be read: {place}{error}.") from error
@@ -103,9 +103,9 @@ def _file_content(path: Path, largest_bytes: int) -> bytes:
         raise TraceError(f"The file {path.name!r} cannot be read: {error.strerror}.") from error
 
 
-def _parsed(content: bytes) -> Any:
-    if content.count(b",") + content.count(b"[") + content.count(b"{") > MOST_VALUES:
-        raise TraceError(f"This file holds more than the {MOST_VALUES:,} values that are read.")
+def _parsed(content: bytes, most_values: int) -> Any:
+    if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
+        raise TraceError(f"This file holds more than the {most_values:,} values that are read.")
     try:
         text = content.decode("utf-8-sig", "surrogatepass")
         return json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)

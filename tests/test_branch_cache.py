@@ -160,9 +160,9 @@ def test_the_bytes_are_those_of_the_tensors_that_are_alive(own_lm: LanguageModel
             storage = thing.untyped_storage()
             if storage.data_ptr() not in weights:
                 alive[storage.data_ptr()] = storage.nbytes()
-    assert run._cache.held_bytes == sum(alive.values())
+    assert run._engine.cache.held_bytes == sum(alive.values())
     most = (len(PROMPT) + 39) * position
-    assert most < run._cache.held_bytes <= 2 * most + 10 * position
+    assert most < run._engine.cache.held_bytes <= 2 * most + 10 * position
 
 
 def test_an_aside_shares_what_is_there(own_lm: LanguageModel) -> None:
@@ -186,3 +186,18 @@ def test_two_sessions_of_a_model_that_keeps_its_state_in_itself(tiny_lms: GetLM)
     taken += [step.token_id for step in one.run(4)]
     assert taken == ids
     assert [r.reason for r in one.tree.branches[0].restorations] == ["evicted"] * 4
+
+
+@pytest.mark.parametrize(("family", "reason"), [("llama", None), ("mistral", "sliding")])
+def test_what_an_aside_tells(tiny_lms: GetLM, family: str, reason: str | None) -> None:
+    run = session(tiny_lms(family))
+    _, again = run.logits_at(0, 0)
+    assert again is not None
+    assert (again.reused_positions, again.fed_tokens, again.reason) == (0, 0, None)
+    list(run.run(9))
+    run._logits.clear()
+    _, again = run.logits_at(0, 5)
+    assert again is not None
+    positions = len(PROMPT) + 4
+    told = (again.reused_positions, again.fed_tokens, again.reason)
+    assert told == ((positions, 0, None) if reason is None else (0, positions, reason))

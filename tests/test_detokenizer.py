@@ -91,3 +91,12 @@ def test_the_window_stays_small() -> None:
     for byte in [*b"some words", *([0xFF] * 200), *([9999] * 200)]:
         detokenizer.add(byte)
         assert len(detokenizer._ids) <= 40
+
+
+@given(st.binary(max_size=40), st.integers(0, 40))
+def test_it_can_be_taken_up_anywhere(data: bytes, at: int) -> None:
+    whole = Detokenizer(TOKENIZER)
+    texts = [whole.add(byte) for byte in data]
+    again = Detokenizer.after(TOKENIZER, list(zip(data, texts, strict=True))[:at])
+    assert [again.add(byte) for byte in data[at:]] == texts[at:]
+    assert again.flush() == whole.flush()

@@ -11,6 +11,8 @@ from decoding.errors import LogitsError
 from decoding.facts import KVFormula, ModelFacts
 from decoding.run import ModelStatus, PromptToken, RunHead
 from decoding.step import Candidate, DecodingStep, KVCacheSize, MemoryInUse
+from decoding.trace import DecodingTrace
+from decoding.tree import Branch, DecodingTree, Restoration, SettingsChange
 from decoding.views.frames import (
     error_message,
     model_frame,
@@ -220,3 +222,123 @@ def test_a_page_frame_belongs_to_no_run():
         "total": 0,
         "steps": [],
     }
+
+
+# Branches
+
+
+def make_tree(steps=3, changes=({"seed": 7},)):
+    tree = DecodingTree()
+    tree.branches[0].changes.extend(SettingsChange(0, settings) for settings in changes)
+    tree.branches[0].steps.extend(make_step(index) for index in range(steps))
+    return tree
+
+
+def run_of(tree):
+    run = RunLog()
+    run.add(HEAD)
+    run.follow(tree)
+    return run
+
+
+def test_a_run_without_branches_costs_a_few_bytes_more_and_tells_its_settings_once():
+    tree, run = make_tree(2), RunLog()
+    run.add(HEAD)
+    run.follow(tree)
+    first = json.loads(run.next_frame())
+    assert first["changes"] == [[0, 0, {"seed": 7}]]
+    assert (first["b"], first["notes"]) == (0, [])
+    assert first["head"]["live"] is True
+    tree.branches[0].steps.append(make_step(2))
+    run.follow(tree)
+    frame = run.next_frame()
+    assert not json.loads(frame).keys() & {"tree", "notes", "changes", "head"}
+    plain = json.loads(frame)
+    del plain["b"]
+    assert len(frame) - len(to_json(plain)) < 10
+    assert "f" not in plain["steps"][0]
+    assert step_fields(make_step(is_forced=True))["f"] == 1
+
+
+def test_a_branch_sends_its_own_steps_by_their_place_on_its_path():
+    tree = make_tree(5)
+    run = run_of(tree)
+    run.next_frame()
+    run.go_on(0)
+    branch = tree.add(0, 2)
+    branch.restorations.append(Restoration(2, 9, 0, 0.0012345678))
+    branch.changes.append(SettingsChange(2, {"seed": 7, "top_p": 0.5}))
+    branch.steps.extend([make_step(2, is_forced=True), make_step(3, finish_reason="eos")])
+    run.follow(tree)
+    frame = json.loads(run.next_frame())
+    assert (frame["b"], frame["start"], frame["total"], frame["state"]) == (1, 2, 4, "finished")
+    assert [step["i"] for step in frame["steps"]] == [2, 3]
+    assert frame["tree"] == [[None, 0, 5], [0, 2, 4]]
+    assert frame["notes"] == [[1, 2, 9, 0, 0.0012346, None]]
+    assert frame["changes"] == [[0, 0, {"seed": 7}], [1, 2, {"seed": 7, "top_p": 0.5}]]
+    assert [token for token, _ in run.tokens.tokens] == [49_151] * 4
+    later = json.loads(run.next_frame())
+    assert (later["tree"], later["steps"]) == (frame["tree"], [])
+    assert "notes" not in later
+
+
+def test_going_on_at_the_end_tells_the_tree_once_and_only_what_is_new():
+    tree = make_tree(3)
+    run = run_of(tree)
+    run.next_frame()
+    run.go_on(0)
+    tree.branches[0].steps.append(make_step(3))
+    run.follow(tree)
+    frame = json.loads(run.next_frame())
+    assert (frame["tree"], frame["start"], frame["total"]) == ([[None, 0, 4]], 3, 4)
+    assert "tree" not in json.loads(run.next_frame())
+
+
+def test_any_branch_can_be_asked_for_whatever_is_written():
+    tree = make_tree(4)
+    tree.add(0, 1).steps.append(make_step(1))
+    tree.add(0, 3).steps.append(make_step(3))
+    run = run_of(tree)
+    asked = json.loads(run.frame_from(0, 1))
+    assert (asked["b"], asked["start"], asked["total"]) == (1, 1, 2)
+    assert len(asked["tree"]) == 3
+    assert "head" in asked
+    assert "changes" in asked
+    assert [s["i"] for s in json.loads(run.frame_from(2, 0))["steps"]] == [2, 3]
+    assert json.loads(run.frame_from(99, 1))["steps"] == []
+    assert json.loads(run.frame_from(0, 99))["b"] == 2
+
+
+def test_settings_that_are_no_plain_values_are_told_in_words():
+    odd = {"eos_token_id": (1, 2), "top_p": float("inf"), "sequence_bias": {(1,): 2.0}}
+    frame = json.loads(run_of(make_tree(1, [odd])).next_frame())
+    told = frame["changes"][0][2]
+    assert told == {"eos_token_id": [1, 2], "top_p": None, "sequence_bias": "{(1,): 2.0}"}
+
+
+def make_trace(*branches):
+    return DecodingTrace(
+        created="2026-11-22T18:00:00+00:00",
+        prompt="a",
+        prompt_tokens=HEAD.prompt,
+        model=FACTS,
+        revision=None,
+        versions={},
+        seed=7,
+        use_cache=True,
+        top_candidates=20,
+        branches=branches,
+    )
+
+
+def test_a_trace_is_shown_one_frame_a_branch_and_cannot_go_on():
+    tree = make_tree(3)
+    tree.add(0, 1).steps.append(make_step(1))
+    frames = [json.loads(frame) for frame in RunLog.from_trace(make_trace(*tree.branches)).frames()]
+    assert [(f["b"], f["start"], f["total"]) for f in frames] == [(0, 0, 3), (1, 1, 2)]
+    assert [f["state"] for f in frames] == ["decoding", "finished"]
+    assert frames[0]["head"]["live"] is False
+    assert frames[0]["head"]["config"] == {"seed": 7}
+    assert "head" not in frames[1]
+    empty = RunLog.from_trace(make_trace(Branch(0, None, 0)))
+    assert json.loads(next(empty.frames()))["state"] == "finished"

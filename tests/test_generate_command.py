@@ -202,6 +202,7 @@ def test_standard_input(
         (["-"], b"\xff\xfe", "its byte 0 is not UTF-8"),
         (["-"], b"x" * 10_000_001, "more than 10,000,000 bytes"),
         (["", "--raw"], b"", "The prompt is empty"),
+        ([], b"\n", "The prompt is empty"),
         (["Hi", "--top-p", "1.5"], b"", "top_p"),
         (["Hi", "--temperature", "0"], b"", "temperature"),
         (["Hi", "--max-new-tokens", "0"], b"", "max_new_tokens"),

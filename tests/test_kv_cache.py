@@ -9,7 +9,7 @@ import torch
 from transformers.cache_utils import DynamicLayer
 
 from decoding import LanguageModel, decode
-from decoding.kv_cache import kv_cache_size, stored_positions
+from decoding.kv_cache import held_bytes, kv_cache_size, storage_bytes, stored_positions
 
 GetLM = Callable[[str], LanguageModel]
 
@@ -73,3 +73,10 @@ def test_a_layer_that_holds_nothing_yet() -> None:
     layer.keys = torch.tensor([])
     assert stored_positions(layer) == 0
     assert stored_positions(None) is None
+
+
+def test_a_view_keeps_all_that_it_is_a_view_of() -> None:
+    whole = torch.zeros(10, 4)
+    part = whole[:3]
+    assert held_bytes([part]) == 48
+    assert storage_bytes([part, [whole], torch.zeros(2)]) == 160 + 8

@@ -31,7 +31,10 @@ def run() -> Watched:
     notebook = nbformat.read(ROOT / "tests/data/session.ipynb", as_version=4)
     place = {"metadata": {"path": str(ROOT)}}
     client = Watched(notebook, timeout=120, kernel_name="python3", resources=place)
-    client.execute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT / "tests"))
+        patch.setenv("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm's wish for widgets
+        client.execute()
     return client
 
 

@@ -13,15 +13,15 @@ from decoding.tree import DecodingTree, Restoration, SettingsChange
 from decoding.views.runs import Runs
 from decoding.views.settings import Limits, RequestError, read_request
 from decoding.views.streams import Line
+from decoding.views.wheel import Order
 from decoding.worker import Worker
 
 
 class ScriptedModel:
     """Yields the head and a step each time the test lets it, into a tree like a session's."""
 
-    keeps_sessions = True
-
-    def __init__(self, steps=3, error=None):
+    def __init__(self, steps=3, error=None, keeps_sessions=True):
+        self.keeps_sessions = keeps_sessions
         self.status = ModelStatus(state="ready", facts=FACTS)
         self.worker = Worker("scripted")
         self.turns = threading.Semaphore(0)
@@ -90,7 +90,8 @@ class ScriptedModel:
         self.pauses[key] = self.pauses.get(key, 0) + 1
 
     def tree(self, key):
-        return None if key in self.forgotten else self.trees.get(key)
+        is_kept = self.keeps_sessions and key not in self.forgotten
+        return self.trees.get(key) if is_kept else None
 
     def let(self, steps):
         self.turns.release(steps)
@@ -290,3 +291,180 @@ def test_an_error_reaches_the_api(scripted):
     model.let(3)
     with pytest.raises(DecodingError, match=r"^No"):
         list(runs.steps("ann", ask()()))
+
+
+# Taking the wheel
+
+
+def more(run, branch=0, at=None, steps=None, speed=None, token=None):
+    return lambda: Order(run, branch, at, token, steps, speed, {})
+
+
+def written(runs, model, steps=3, visitor="ann"):
+    """The id of a run that paused after so many steps."""
+    model.let(steps)
+    frames = runs.frames(visitor, ask())
+    run = next_where(frames, lambda f: f["total"] == steps)["run"]
+    runs.pause(visitor)
+    assert read(frames)[-1]["state"] == "paused"
+    return run
+
+
+def test_a_paused_run_goes_on_where_it_was(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    model.let(6)
+    frames = read(runs.resume("ann", more(run, steps=2)))
+    assert (frames[0]["run"], frames[0]["state"]) == ("", "queued")
+    (first, *_) = [f for f in frames if f["run"]]
+    assert first["tree"][0][:2] == [None, 0]
+    assert [s["i"] for f in frames for s in f["steps"]] == [3, 4]
+    assert frames[-1]["state"] == "paused"
+    frames = read(runs.resume("ann", more(run)))
+    assert [s["i"] for f in frames for s in f["steps"]] == [5, 6, 7, 8]
+    assert frames[-1]["state"] == "finished"
+    assert runs.line.streams == {}
+
+
+def test_a_fork_is_a_branch_of_its_own(scripted):
+    runs, model = scripted(steps=6)
+    run = written(runs, model)
+    model.let(5)
+    last = read(runs.resume("ann", more(run, at=1, token=5)))[-1]
+    assert (last["state"], last["b"], last["total"]) == ("finished", 1, 6)
+    assert last["tree"] == [[None, 0, 3], [0, 1, 6]]
+    assert model.orders[-1].token_id == 5
+
+
+def test_stopping_says_stopped_and_can_go_on_too(scripted):
+    runs, model = scripted(steps=9)
+    model.let(2)
+    frames = runs.frames("ann", ask())
+    run = next_where(frames, lambda f: f["total"] == 2)["run"]
+    runs.stop("ann")
+    assert read(frames)[-1]["state"] == "stopped"
+    model.let(7)
+    assert read(runs.resume("ann", more(run)))[-1]["state"] == "finished"
+
+
+def test_one_who_waits_in_line_can_pause_at_once(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    first = runs.frames("bob", ask("2"))
+    next_where(first, lambda f: f["run"])
+    second = runs.resume("ann", more(run))
+    assert json.loads(next(second))["message"]["key"] == "queue_position"
+    started = time.monotonic()
+    runs.pause("ann")
+    last = read(second)[-1]
+    assert time.monotonic() - started < 1
+    assert (last["run"], last["state"], last["total"]) == (run, "paused", 3)
+    first.close()
+
+
+def test_an_order_replaces_the_one_before_without_a_word_from_that(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    first = runs.resume("ann", more(run))
+    next_where(first, lambda f: f["run"])
+    second = runs.resume("ann", more(run, at=1))
+    next(second)
+    assert read(first) == []
+    model.let(9)
+    last = read(second)[-1]
+    assert (last["state"], last["b"]) == ("finished", 1)
+
+
+def test_a_run_has_one_stream_however_many_know_its_id(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    first = runs.resume("ann", more(run))
+    next_where(first, lambda f: f["run"])
+    second = runs.resume("bob", more(run))
+    next(second)
+    assert read(first) == []
+    model.let(9)
+    frames = read(second)
+    assert frames[-1]["state"] == "finished"
+    assert [s["i"] for f in frames for s in f["steps"]] == list(range(3, 9))
+
+
+def test_generating_anew_and_leaving_forget_what_was_kept(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    second = runs.frames("ann", ask("2"))
+    next(second)
+    assert model.forgotten == [run]
+    newest = runs._kept["ann"]
+    runs.leave("ann")
+    assert model.forgotten == [run, newest]
+    assert read(second) == []
+    assert runs._kept == {}
+    refused = read(runs.resume("bob", more(run)))[-1]
+    assert (refused["run"], refused["state"]) == (run, "error")
+
+
+def test_what_is_not_known_cannot_go_on(scripted):
+    runs, model = scripted(steps=9)
+    (refused,) = read(runs.resume("ann", more("guessed")))
+    assert (refused["run"], refused["message"]["key"]) == ("", "run_unknown")
+    run = written(runs, model)
+    (refused,) = read(runs.resume("ann", more(run, branch=4)))
+    assert refused["message"]["key"] == "order_unusable"
+
+
+def test_a_speed_spreads_the_inferences_out_and_lets_others_in(scripted):
+    runs, model = scripted(steps=4)
+    model.let(4)
+    slow = runs.frames("ann", ask(), json.dumps({"speed": 4}))
+    next_where(slow, lambda f: f["total"] == 1)
+    started = time.monotonic()
+    frames = read(slow)
+    assert 0.4 < time.monotonic() - started < 5
+    assert frames[-1]["state"] == "finished"
+    assert [s["i"] for f in frames for s in f["steps"]] == [1, 2, 3]
+    assert [order.steps for order in model.orders] == [1, 1, 1]
+
+
+def test_a_speed_counts_the_inferences_it_was_given(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model, steps=2)
+    model.let(7)
+    last = read(runs.resume("ann", more(run, steps=3, speed=50)))[-1]
+    assert (last["state"], last["total"]) == ("paused", 5)
+
+
+def test_a_rest_ends_at_once_when_the_run_is_paused(scripted):
+    runs, model = scripted(steps=9)
+    model.let(9)
+    slow = runs.frames("ann", ask(), json.dumps({"speed": 0.1}))
+    next_where(slow, lambda f: f["total"] == 1)
+    threading.Timer(0.1, runs.pause, ["ann"]).start()
+    started = time.monotonic()
+    last = read(slow)[-1]
+    assert time.monotonic() - started < 2
+    assert (last["state"], last["total"]) == ("paused", 1)
+
+
+def test_a_speed_that_is_none_is_refused(scripted):
+    runs, _ = scripted()
+    (refused,) = read(runs.frames("ann", ask(), '{"speed": -1}'))
+    assert refused["message"]["key"] == "order_unusable"
+
+
+def test_where_no_sessions_are_kept_a_run_says_so_and_ignores_the_speed(scripted):
+    runs, model = scripted(keeps_sessions=False)
+    model.let(2)
+    frames = runs.frames("ann", ask(), '{"speed": 1}')
+    head = next_where(frames, lambda f: "head" in f)["head"]
+    assert head["live"] is False
+    next_where(frames, lambda f: f["total"] == 2)
+    runs.pause("ann")
+    assert read(frames)[-1]["state"] == "stopped"
+
+
+def test_a_run_of_the_api_is_not_kept(scripted):
+    runs, model = scripted()
+    model.let(3)
+    list(runs.steps("ann", ask()()))
+    assert len(model.forgotten) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Thread
@@ -177,7 +179,8 @@ def test_after_its_length_it_goes_on_with_more(tiny_lm: LanguageModel) -> None:
 def test_a_static_cache_is_made_anew_where_it_is_too_short(tiny_lm: LanguageModel) -> None:
     choices = {**SAMPLED, **cache_settings("static", tiny_lm)}
     longer = ids_of(session(tiny_lm, max_new_tokens=30, **choices).run())
-    run = session(tiny_lm, max_new_tokens=10, **choices)
+    run = session(tiny_lm, max_new_tokens=5, **choices)
+    run.configure(max_new_tokens=10)
     list(run.run(9))
     run.configure(max_new_tokens=30)
     assert ids_of(run.run()) == longer[9:]
@@ -333,6 +336,21 @@ def test_a_model_that_goes_and_comes_back(tiny_lm: LanguageModel) -> None:
     assert [(r.index, r.reused_positions, r.fed_tokens, r.reason) for r in restorations] == [
         (5, 0, len(PROMPT) + 4, "evicted")
     ]
+
+
+def test_a_model_that_was_let_go_is_freed() -> None:
+    lm = LanguageModel(tiny_model("llama"), byte_tokenizer(), name="own")
+    run = session(lm)
+    list(run.run(3))
+    run.fork(1, 5)
+    gone = weakref.ref(lm.model)
+    run.close()
+    del lm
+    gc.collect()
+    assert gone() is None
+    assert run.held_bytes == run._draws.held_bytes
+    assert len(run.path()) == 2
+    assert run.origin.model.name == "own"
 
 
 def test_freed_it_holds_next_to_nothing(tiny_lm: LanguageModel) -> None:

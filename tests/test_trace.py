@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import random
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from decoding import DecodingSession, LanguageModel, read_trace, trace_json
+from decoding import Branch, DecodingSession, DecodingTrace, LanguageModel, read_trace, trace_json
 from decoding.step import DecodingStep
 from decoding.trace import library_versions
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 def session_of(lm: LanguageModel, prompt: Any = "Hello", **settings: Any) -> DecodingSession:
@@ -36,6 +41,34 @@ def test_it_holds_the_session(tiny_lm: LanguageModel) -> None:
     assert trace.model.name == "tiny-llama"
     assert trace.versions == library_versions()
     assert {"python", "torch", "transformers", "tokenizers"} == set(trace.versions)
+    assert read_trace(trace_json(trace)) == trace
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "mamba"])
+def test_whatever_a_session_went_through(family: str, tiny_lms: Any) -> None:
+    """A wild ride, each trace on the way read again from its own file."""
+    lm = tiny_lms(family)
+    session = session_of(lm, max_new_tokens=20)
+    ride = random.Random(family)
+    for _ in range(60):
+        branch = ride.randrange(len(session.tree.branches))
+        length = session.tree.branches[branch].length
+        act = ride.choice(["run", "forced", "rewind", "move", "configure", "free"])
+        if act == "run" and not session.is_finished:
+            list(session.run(ride.randrange(1, 4)))
+        elif act == "forced" and not session.is_finished:
+            session.step(ride.randrange(lm.vocab_size))
+        elif act == "rewind":
+            session.rewind(ride.randrange(session.position + 1))
+        elif act == "move":
+            session.move(branch, ride.randrange(length + 1))
+        elif act == "configure":
+            session.configure(temperature=ride.uniform(0.5, 2), top_k=ride.randrange(1, 50))
+        elif act == "free":
+            session.free()
+    trace = session.trace()
+    assert len(trace.branches) > 3
+    assert any(branch.restorations for branch in trace.branches)
     assert read_trace(trace_json(trace)) == trace
 
 
@@ -95,14 +128,36 @@ def test_a_token_that_cannot_be_is_kept_as_it_is(tiny_lm: LanguageModel) -> None
     assert read_trace(trace_json(session.trace())).branches[0].steps[0].logprob == -math.inf
 
 
-def test_the_revision_is_the_hubs_commit(tiny_lm: LanguageModel) -> None:
-    assert session_of(tiny_lm).trace().revision is None
+def test_the_revision_is_the_hubs_commit(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny_lm.model.config
-    config._commit_hash = "a" * 40
-    try:
-        assert session_of(tiny_lm).trace().revision == "a" * 40
-    finally:
-        config._commit_hash = None
+    assert session_of(tiny_lm).trace().revision is None
+    monkeypatch.setattr(config, "name_or_path", "/hub/models--a--b/snapshots/" + "b7" * 20)
+    assert session_of(tiny_lm).trace().revision == "b7" * 20
+    monkeypatch.setattr(config, "_commit_hash", "a" * 40, raising=False)
+    assert session_of(tiny_lm).trace().revision == "a" * 40
+    monkeypatch.setattr(config, "_commit_hash", None)
+    monkeypatch.setattr(config, "name_or_path", "/home/me/snapshots/latest")
+    assert session_of(tiny_lm).trace().revision is None
+
+
+@pytest.mark.default_model
+def test_the_readmes_lines_and_table(
+    default_lm: LanguageModel,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    section = README.split("## Traces")[1].split("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    monkeypatch.setattr("decoding.load_model", lambda: default_lm)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("2 Candidate(token_id=")
+    named = set(re.findall(r"`(?:branches\[\]\.)?(\w+)`", section))
+    for record in (DecodingTrace, Branch):
+        assert {field.name for field in fields(record)} <= named
 
 
 def test_every_field_of_a_step_is_in_the_file(tiny_lm: LanguageModel) -> None:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from traces import made_step, made_trace
 
 from decoding import DecodingTrace, TraceError, read_trace, trace_json, write_trace
-from decoding.trace_checks import MOST_BRANCHES, MOST_CANDIDATES, MOST_STEPS
-from decoding.trace_file import LARGEST_BYTES, MOST_VALUES
+from decoding.trace_checks import TraceLimits
+from decoding.trace_file import LIMITS
 from decoding.trace_schema import trace_schema
 from decoding.tree import Branch
 
@@ -139,14 +139,21 @@ def test_a_deep_setting() -> None:
 def test_too_large_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as file:
-        file.truncate(LARGEST_BYTES * 1000)  # a sparse file: 32 GB of zeros
+        file.truncate(LIMITS.bytes * 1000)  # a sparse file: 32 GB of zeros
     started = time.monotonic()
     assert "larger than the 32,000,000 bytes" in refused(path)
-    assert "larger than" in refused(b" " * (LARGEST_BYTES + 1))
-    assert "more than the 4,000,000 values" in refused("[" + "0," * MOST_VALUES + "0]")
+    assert "larger than" in refused(b" " * (LIMITS.bytes + 1))
+    assert "more than the 4,000,000 values" in refused("[" + "0," * LIMITS.values + "0]")
     assert time.monotonic() - started < 10
     with pytest.raises(TraceError, match="larger than the 10 bytes"):
-        read_trace(trace_json(made_trace()), largest_bytes=10)
+        read_trace(trace_json(made_trace()), TraceLimits(bytes=10))
+
+
+def test_ones_own_long_runs_are_read_with_other_limits() -> None:
+    wide = made_step(0, candidates=made_step(0).candidates * 150)
+    trace = replace(made_trace(), branches=(Branch(0, None, 0, [wide]),))
+    assert "candidates must be at most 200" in refused(trace_json(trace))
+    assert read_trace(trace_json(trace), TraceLimits(candidates=300)) == trace
 
 
 @pytest.mark.parametrize("version", [0, 2, -1, 1.0, "1", True, None, [1], 10**30])
@@ -222,7 +229,7 @@ STEP: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value["branches
             "candidates[0].sampling_probability must be 0 to 1",
         ),
         (
-            lambda v: STEP(v).update(candidates=STEP(v)["candidates"] * MOST_CANDIDATES),
+            lambda v: STEP(v).update(candidates=STEP(v)["candidates"] * LIMITS.candidates),
             "candidates must be at most 200",
         ),
         (lambda v: STEP(v).update(token="x" * 10_001), "token of more than 10,000 characters"),
@@ -247,7 +254,7 @@ STEP: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value["branches
             "branches[1].changes[0].index is outside",
         ),
         (
-            lambda v: v.update(branches=v["branches"] + [v["branches"][1]] * MOST_BRANCHES),
+            lambda v: v.update(branches=v["branches"] + [v["branches"][1]] * LIMITS.branches),
             "branches must be 1 to 1,000",
         ),
     ],
@@ -261,7 +268,7 @@ def test_too_many_steps() -> None:
     step["candidates"] = step["candidates"][1:]
     many = {"branches": [{"number": 0, "parent": None, "at": 0, "steps": [step] * 20_001}]}
     text = changed(lambda value: value.update(many))
-    assert f"and at most {MOST_STEPS:,} are read" in refused(text)
+    assert f"and at most {LIMITS.steps:,} are read" in refused(text)
 
 
 JSON = st.recursive(
@@ -304,7 +311,8 @@ def test_anything_in_any_place_is_a_trace_or_a_sentence(place: tuple[Any, ...], 
 
 
 def test_the_schema_file_is_that_of_the_records() -> None:
-    assert json.loads((ROOT / "assets/trace.schema.json").read_text()) == trace_schema()
+    kept = (ROOT / "assets/trace.schema.json").read_text()
+    assert kept == json.dumps(trace_schema(), indent=2, ensure_ascii=False) + "\n", "write it anew"
 
 
 def test_the_schema_holds_for_a_trace_and_for_no_wreck() -> None:

@@ -189,8 +189,11 @@ class Runs:
                 if order is None:
                     break
                 start = partial(self.model.resume, run.log_id, order, run.on_prefill)
+            shown = run.total
+            run.take([], self.model.tree(run.log_id))
             # A run that a newer one replaced says no more: it would come after that one.
-            if run.state != "finished" and turn.ending is not None:
+            is_said = run.state == "finished" and run.total == shown
+            if turn.ending is not None and not is_said:
                 yield _last_frame(run, turn.ending)
         finally:
             if self._turns.get(visitor) is turn:
@@ -238,7 +241,8 @@ class Runs:
 def _last_frame(run: RunLog, ending: Ending) -> str:
     if not run.has_head:
         return page_frame("stopped", message=say("stopped_waiting"))
-    run.state = ending if run.is_live else "stopped"
+    if run.state != "finished":
+        run.state = ending if run.is_live else "stopped"
     return run.next_frame()
 
 
