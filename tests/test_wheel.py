@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,9 +13,12 @@ from test_app import SETTING_NAMES, Visitor, block, event, serving, until
 
 import app
 from decoding import LanguageModel, decode
-from decoding.errors import GenerationConfigError
+from decoding.errors import GenerationConfigError, SessionError
 from decoding.trace_file import read_trace, trace_json
+from decoding.views import inspections as inspections_room
+from decoding.views.inspections import Inspections
 from decoding.views.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits, RequestError
+from decoding.views.texts import LANGUAGES, texts
 from decoding.views.wheel import read_inspection, read_order, read_place, read_speed
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
@@ -244,7 +249,7 @@ def test_a_run_is_kept_as_files_and_opened_again_without_a_model(served, ann):
     assert not ann.ask("steps_from", [shown["run"], 0, 0])["head"]["live"]
     again = httpx.get(f"{url}trace/{shown['run']}.json")
     assert read_trace(again.content) == read_trace(kept.content)
-    assert httpx.get(f"{url}gradio_api/file={path}").status_code in (403, 404)
+    assert not Path(path).exists()
     assert ann.order(shown["run"], SAMPLED)["message"]["key"] == "run_unknown"
 
 
@@ -287,6 +292,59 @@ def test_the_browser_fills_the_order_and_takes_values(served):
     assert wanted.inputs == wanted.outputs
     assert len(wanted.inputs) == 3 + len(PAGE_SETTINGS)
     assert app.launch_options()["max_file_size"] == 32_000_000
+
+
+# Answers without a model
+
+
+class SlowModel:
+    """Promises inspections, and keeps none."""
+
+    def __init__(self):
+        self.asked = []
+
+    def inspect(self, key, request):
+        self.asked.append(Future())
+        return self.asked[-1]
+
+
+def question(run="x"):
+    return json.dumps({"run": run, "branch": 0, "index": 0})
+
+
+def test_only_the_newest_question_about_a_run_is_answered():
+    model = SlowModel()
+    inspections = Inspections(model, DEFAULT_LIMITS)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(inspections.answer, question())
+        until(lambda: len(model.asked) == 1)
+        other = threads.submit(inspections.answer, question("y"))
+        until(lambda: len(model.asked) == 2)
+        second = threads.submit(inspections.answer, question())
+        assert json.loads(first.result(5))["error"]["key"] == "inspection_late"
+        assert not other.done()
+        model.asked[1].set_exception(SessionError("No such step."))
+        model.asked[2].set_exception(ZeroDivisionError("inner secret"))
+        assert json.loads(other.result(5))["error"]["args"] == {"text": "No such step."}
+        assert json.loads(second.result(5)) == {"error": {"key": "failed", "args": {}}}
+    assert inspections._newest == {}
+
+
+def test_a_question_is_given_up_after_a_while(monkeypatch):
+    monkeypatch.setattr(inspections_room, "SECONDS_WAITED", 0.05)
+    model = SlowModel()
+    answer = Inspections(model, DEFAULT_LIMITS).answer(question())
+    assert json.loads(answer)["error"]["key"] == "inspection_late"
+    assert model.asked[0].cancelled()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_refused_is_said_in_every_language(language):
+    messages = texts()[language]["messages"]
+    assert messages["trace_refused"].count("{text}") == 1
+    for key in ("trace_gone", "run_unknown", "order_unusable", "inspection_late"):
+        assert messages[key]
+        assert "{" not in messages[key]
 
 
 # What an order may say

@@ -11,7 +11,7 @@ from decoding.errors import DecodingError
 from decoding.run import InspectRequest
 from decoding.views.frames import error_message, say, to_json
 from decoding.views.inspection import inspection_json
-from decoding.views.runs import Model
+from decoding.views.live import Model
 from decoding.views.settings import Limits
 from decoding.views.wheel import read_inspection
 

@@ -5,60 +5,20 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from decoding.run import ContinueOrder, InspectRequest, ModelStatus, RunRequest
+from decoding.run import ContinueOrder, RunRequest
 from decoding.step import DecodingStep
-from decoding.tree import DecodingTree
 from decoding.views.frames import error_message, model_frame, page_frame, say
+from decoding.views.live import Model
 from decoding.views.run_log import LastLogs, RunLog
 from decoding.views.settings import Limits, RequestError
 from decoding.views.streams import SECONDS_A_SIGN_OF_LIFE, Line, RunStream, paced, told
 from decoding.views.turns import Ending, Turn
 from decoding.views.wheel import Order, read_speed, unusable
 from decoding.worker import Stream
-
-if TYPE_CHECKING:
-    from decoding.inspection import Inspection
-    from decoding.trace import DecodingTrace
-
-OnPrefill = Callable[[int, int], None]
-
-
-class Model(Protocol):
-    """What is asked of the model that all visitors share; a key is a run's id."""
-
-    status: ModelStatus
-
-    @property
-    def keeps_sessions(self) -> bool:
-        """Whether a run can go on after a pause."""
-
-    def stream(
-        self, key: str, request: RunRequest, on_prefill: OnPrefill, steps: int | None = None
-    ) -> RunStream:
-        """The head and then the steps of a run that takes its place in line."""
-
-    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
-        """More steps of a run that is there."""
-
-    def pause(self, key: str) -> None:
-        """Ends what runs or waits of this run, after the inference under way."""
-
-    def inspect(self, key: str, request: InspectRequest) -> Future[Inspection]:
-        """What there is to know of one step."""
-
-    def tree(self, key: str) -> DecodingTree | None:
-        """What a run has come to; `None` for one that is not kept."""
-
-    def trace(self, key: str) -> DecodingTrace | None:
-        """A run as it would be written to a file; `None` for one that is not kept."""
-
-    def forget(self, key: str) -> None:
-        """Ends a run and frees what is kept of it."""
 
 
 class Runs:

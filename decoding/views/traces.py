@@ -19,7 +19,7 @@ from decoding.views.streams import SECONDS_A_FRAME, told
 
 if TYPE_CHECKING:
     from decoding.trace import DecodingTrace
-    from decoding.views.runs import Model
+    from decoding.views.live import Model
 
 OPENED_KEPT = 4
 SECONDS_TO_SHOW = 3.0

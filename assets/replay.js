@@ -1,0 +1,181 @@
+// A run that is only looked at, played again: it drives how many of its steps the store shows.
+
+import { make, write } from "./make.js";
+import { recall, remember } from "./remember.js";
+import { isRunning, pin, store, touch } from "./store.js";
+import { say } from "./words.js";
+
+const MEASURED = "measured";
+const SPEEDS = [MEASURED, "0.5", "1", "2", "4", "8", "16", "32"];
+const BUTTONS = ["play", "step"];
+
+/** All steps on the way to the end of the branch that is shown, the hidden ones too. */
+function wholePath() {
+  const parts = [];
+  let end = Infinity;
+  for (let number = store.branch; number != null; number = store.branches[number].parent) {
+    const { at, steps } = store.branches[number];
+    parts.unshift(steps.slice(0, Math.max(0, end - at)));
+    end = Math.min(end, at);
+  }
+  return parts.flat();
+}
+
+/** Has all views show the first `count` steps of the path, as if no more had been written. */
+function showUpTo(path, count) {
+  const before = store.steps.length;
+  if (count === before) return;
+  store.steps = path.slice(0, count);
+  if (count < before) {
+    store.partedAt = count;
+    touch("branch");
+  }
+  touch("steps", "cursor");
+}
+
+class Player {
+  constructor() {
+    this.timer = 0;
+    this.speed = SPEEDS.includes(recall("replaySpeed")) ? recall("replaySpeed") : MEASURED;
+    this.forget();
+  }
+
+  forget() {
+    this.stop();
+    this.run = store.run;
+    this.branch = store.branch;
+    this.path = null;
+  }
+
+  /** The steps there are: read when they are first needed, as a file's come in several frames. */
+  get steps() {
+    if (this.path === null || this.path.length < store.steps.length) this.path = wholePath();
+    return this.path;
+  }
+
+  get isPlaying() {
+    return this.timer !== 0;
+  }
+
+  get isOfThis() {
+    return this.run === store.run && this.branch === store.branch;
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+  }
+
+  play() {
+    if (store.steps.length >= this.steps.length) showUpTo(this.steps, 0);
+    pin(null);
+    this.due = performance.now();
+    this.wait();
+    this.tell();
+  }
+
+  pause() {
+    this.stop();
+    this.tell();
+  }
+
+  toggle() {
+    if (this.isPlaying) this.pause();
+    else this.play();
+  }
+
+  /** Shows the first `count` steps and rests there. */
+  goTo(count) {
+    this.stop();
+    showUpTo(this.steps, Math.min(this.steps.length, Math.max(0, count)));
+    this.tell();
+  }
+
+  setSpeed(name) {
+    this.speed = name;
+    remember("replaySpeed", name);
+    if (!this.isPlaying) return;
+    this.stop();
+    this.due = performance.now();
+    this.wait();
+  }
+
+  // A timer comes late: the next step is due after the last one was, not after it was shown.
+  wait() {
+    const next = this.steps[store.steps.length];
+    this.due += this.speed === MEASURED ? 1000 * (next?.s ?? 0) : 1000 / Number(this.speed);
+    this.timer = setTimeout(() => this.go(), Math.max(0, this.due - performance.now()));
+  }
+
+  go() {
+    if (!this.isOfThis) return this.forget();
+    showUpTo(this.steps, store.steps.length + 1);
+    if (store.steps.length < this.steps.length) return this.wait();
+    this.stop();
+    this.tell();
+  }
+
+  tell() {
+    const isAtEnd = store.steps.length >= this.steps.length;
+    const rest = isAtEnd && this.steps.at(-1)?.fin ? "finished" : "paused";
+    store.state = this.isPlaying ? "decoding" : rest;
+    touch("state", "cursor");
+  }
+}
+
+const isReplay = () => store.live === false && store.run !== "" && store.prompt.length > 0;
+const hasFieldFocus = (target) => Boolean(target.closest?.("input:not([type=range]), textarea, select, [contenteditable]"));
+
+/** Play, step, speed and place of a run that cannot go on; hidden for every other. */
+export function replayBar(root) {
+  const player = new Player();
+  const [play, step] = BUTTONS.map((name) => make("button", { type: "button", id: `replay-${name}`, className: "quiet" }));
+  const speed = make("select", { id: "replay-speed" });
+  const options = SPEEDS.map((value) => make("option", { value }));
+  const scrub = make("input", { type: "range", id: "replay-scrub", min: 0, step: 1 });
+  const place = make("span", { className: "replay-place" });
+  speed.append(...options);
+  speed.value = player.speed;
+  root.classList.add("replay-bar");
+  root.setAttribute("role", "group");
+  root.replaceChildren(play, step, scrub, place, speed);
+
+  play.addEventListener("click", () => player.toggle());
+  step.addEventListener("click", () => player.goTo(store.steps.length + 1));
+  speed.addEventListener("change", () => player.setSpeed(speed.value));
+  scrub.addEventListener("input", () => player.goTo(Number(scrub.value)));
+  document.addEventListener("keydown", (event) => {
+    if (!isReplay() || event.altKey || event.ctrlKey || event.metaKey || hasFieldFocus(event.target)) return;
+    if (event.key === "p" || event.key === "P") player.toggle();
+    else if (event.key === "n" || event.key === "N") player.goTo(store.steps.length + 1);
+    else return;
+    event.preventDefault();
+  });
+
+  function relabel() {
+    root.setAttribute("aria-label", say("views.replay.title"));
+    speed.setAttribute("aria-label", say("views.replay.speed"));
+    scrub.setAttribute("aria-label", say("views.replay.scrub"));
+    write(step, say("views.replay.step"));
+    step.title = say("views.replay.step_help");
+    play.title = say("views.replay.play_help");
+    for (const option of options) {
+      const { value } = option;
+      write(option, value === MEASURED ? say("views.replay.as_it_was") : say("views.replay.rate", { rate: value }));
+    }
+  }
+
+  return (kinds) => {
+    if (!player.isOfThis) player.forget();
+    root.hidden = !isReplay();
+    if (root.hidden) return;
+    if (kinds.has("look")) relabel();
+    const [shown, all] = [store.steps.length, player.steps.length];
+    scrub.max = all;
+    scrub.value = shown;
+    write(place, say("views.replay.place", { shown, all }));
+    scrub.setAttribute("aria-valuetext", place.textContent);
+    write(play, say(player.isPlaying && isRunning() ? "views.replay.pause" : "views.replay.play"));
+    step.disabled = shown >= all;
+  };
+}
