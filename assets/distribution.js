@@ -1,6 +1,7 @@
 // The distribution of one inference: what the model believed, and what was drawn from.
 
 import { label, visible } from "./glyphs.js";
+import { previewOf } from "./inspection.js";
 import { make, write } from "./make.js";
 import { Chart, baseLayout, colour, ticks } from "./plot.js";
 import { cutters } from "./sentence.js";
@@ -11,13 +12,22 @@ const FEW = 12;
 const NUMBERS_WIDTH = 96;
 const MARGIN = { l: 128, r: 12, t: 2, b: 22 };
 
+/** The step with what other settings would make of it, where such are tried on it. */
+function shownStep() {
+  const step = store.steps[at()];
+  const preview = step && previewOf(step.i);
+  if (!preview) return step;
+  const listed = preview.candidates.reduce((sum, [, , p]) => sum + p, 0);
+  return { ...step, c: preview.candidates, tail: Math.max(0, 1 - listed), kept: preview.kept, next: preview.chosen?.[0] };
+}
+
 function shares(step, limit) {
-  const chosen = step.c.findIndex(([id]) => id === step.id);
-  const rows = step.c.slice(0, limit).map((candidate) => ({ candidate }));
-  if (chosen >= limit) rows[limit - 1] = { candidate: step.c[chosen] };
-  const shown = rows.reduce((sum, { candidate }) => sum + candidate[2], 0);
+  const named = step.c.filter(([id]) => id === step.id || id === step.next);
+  const left = Math.min(limit, step.c.length) - named.filter((one) => step.c.indexOf(one) >= limit).length;
+  const rows = step.c.filter((candidate, i) => i < left || named.includes(candidate));
+  const shown = rows.reduce((sum, [, , p]) => sum + p, 0);
   // The tail as measured, plus the candidates that found no row.
-  return { rows: rows.map((row) => row.candidate), others: Math.max(0, rows.length < step.c.length ? 1 - shown : step.tail) };
+  return { rows, others: Math.max(0, rows.length < step.c.length ? 1 - shown : step.tail) };
 }
 
 function points(p) {
@@ -28,6 +38,21 @@ function points(p) {
 function note(candidate) {
   const [, , p, q] = candidate;
   return q > 0 ? `${points(p)} → <b>${points(q)}</b>` : `${points(p)} ${say("views.distribution.cut")}`;
+}
+
+/** A dot for the token that was taken, a diamond for the one that would be. */
+const sign = (step, id) => (id === step.id ? "●" : "") + (id === step.next ? "◆" : "");
+
+function detailOf(step) {
+  if (step.next !== undefined) return say("views.inspector.preview_detail", { number: step.i + 1, n: step.kept });
+  return say("views.distribution.detail", {
+    number: step.i + 1,
+    entropy: fixed(step.H, 2),
+    n: step.kept,
+    left: step.kept === store.model?.vocab_size
+      ? say("views.distribution.nothing_cut")
+      : say("views.distribution.left_by", { n: step.kept, cutters: cutters(store.config) }),
+  });
 }
 
 function figureOf(step, limit, width) {
@@ -74,7 +99,7 @@ function figureOf(step, limit, width) {
     },
   ];
   const name = ([id, text]) =>
-    id === step.id ? `<b>● ${label(text, 13)}</b>` : label(text, 15);
+    sign(step, id) ? `<b>${sign(step, id)} ${label(text, 13)}</b>` : label(text, 15);
   return {
     data,
     layout: {
@@ -101,8 +126,7 @@ function figureOf(step, limit, width) {
     text: [
       say("views.distribution.title"),
       ...rows.map(([id, text, p, q]) => {
-        const sign = id === step.id ? "● " : "";
-        return `${sign}${visible(text)} ${percent(p)} → ${q > 0 ? percent(q) : say("views.distribution.cut")}`;
+        return `${sign(step, id)} ${visible(text)} ${percent(p)} → ${q > 0 ? percent(q) : say("views.distribution.cut")}`;
       }),
       `${say("views.distribution.others")} ${percent(others)}`,
     ].join("; "),
@@ -126,7 +150,7 @@ export function distribution(root) {
   );
   let limit = FEW;
   const chart = new Chart(box, () => {
-    const step = store.steps[at()];
+    const step = shownStep();
     return step ? figureOf(step, limit, chart.size.width - MARGIN.l - MARGIN.r) : { data: [], layout: baseLayout(), text: "" };
   });
   toggle.addEventListener("click", () => {
@@ -137,7 +161,7 @@ export function distribution(root) {
   toggle.setAttribute("aria-pressed", "false");
 
   return (kinds) => {
-    const step = store.steps[at()];
+    const step = shownStep();
     if (kinds.has("look")) {
       name.textContent = say("views.distribution.title");
       empty.textContent = say("views.distribution.empty");
@@ -149,15 +173,9 @@ export function distribution(root) {
     root.classList.toggle("is-empty", !step);
     toggle.hidden = !step || step.c.length <= FEW;
     if (!step) return write(detail, "");
-    if (!["look", "cursor", "steps", "run"].some((kind) => kinds.has(kind))) return;
-    write(detail, say("views.distribution.detail", {
-      number: step.i + 1,
-      entropy: fixed(step.H, 2),
-      n: step.kept,
-      left: step.kept === store.model?.vocab_size
-        ? say("views.distribution.nothing_cut")
-        : say("views.distribution.left_by", { n: step.kept, cutters: cutters(store.config) }),
-    }));
+    root.classList.toggle("is-preview-chart", step.next !== undefined);
+    if (!["look", "cursor", "steps", "run", "inspection"].some((kind) => kinds.has(kind))) return;
+    write(detail, detailOf(step));
     if (follows() && isRunning()) chart.drawSoon();
     else chart.draw();
   };

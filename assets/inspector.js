@@ -1,6 +1,184 @@
-// One step, looked at closely.
+// The inspector: all that is known of the chosen step, and what it could have been.
+
+import { TokenList, tokenName } from "./candidates.js";
+import { failure, hits, isMeasured, isMeasuring, lookAt, previewOf, retry, search, sought, tried } from "./inspection.js";
+import { make, write } from "./make.js";
+import { drawStages } from "./stages.js";
+import { canFork, isRunning, order, pin, store } from "./store.js";
+import { settingsAt, shownAnswer, whatIf } from "./whatif.js";
+import { bytes, count, duration, fixed, percent, say } from "./words.js";
+
+const word = (key, args) => say(`views.inspector.${key}`, args);
+
+const textOf = (step) => step.c.find(([id]) => id === step.id)?.[1] || step.t || step.k;
+
+/** Name and value of each fact that came with the step itself. */
+function facts(step) {
+  const before = step.kv ? step.kv[0] - step.in : 0;
+  return [
+    ["probability", `${percent(step.p)} → ${percent(step.q)}`],
+    ["rank", count(step.r)],
+    ["entropy", word("bits", { value: fixed(step.H ?? 0, 2) })],
+    ["left", word("tokens", { n: step.kept })],
+    ["chosen_by", word(step.f ? "forced" : settingsAt(step.i).do_sample ? "drawn" : "settled")],
+    ["fed", word("tokens", { n: step.in })],
+    ["cache", step.kv ? word("cache_held", { n: step.kv[0], before, held: bytes(step.kv[1]) }) : word("no_cache")],
+    ["layers", layerSum(step)],
+    ["took", duration(step.s)],
+  ];
+}
+
+function layerSum(step) {
+  if (!step.L?.length) return "–";
+  const [layers, held] = step.L.reduce(([n, sum], [same, , each]) => [n + same, sum + same * each], [0, 0]);
+  return word("layers_held", { n: layers, held: bytes(held) });
+}
+
+function drawFacts(list, step) {
+  list.replaceChildren(
+    ...facts(step).map(([key, value]) => make("div", {}, make("dt", {}, word(key)), make("dd", {}, value))),
+  );
+}
+
+/** The step's candidates, with a preview's numbers where settings are tried. */
+function candidatesOf(step, preview) {
+  const ranks = new Map(preview?.ranks ?? []);
+  return (preview?.candidates ?? step.c).map(([id, text, p, q], i) => ({
+    id, text, p, q,
+    rank: id === step.id ? step.r : (ranks.get(id) ?? i + 1),
+    isOwn: id === step.id,
+    isNext: preview?.chosen?.[0] === id,
+  }));
+}
+
+const foundOf = (step, answer) =>
+  answer.found.map(([id, text, p, q, rank]) => ({ id, text, p, q, rank, isOwn: id === step.id, isNext: false }));
+
+/** In words, how far the server is with what only it can tell. */
+function progress() {
+  if (!store.live) return word("recorded");
+  const error = failure();
+  if (error) return say(`messages.${error.key}`, error.args);
+  if (isMeasuring()) return word("measuring");
+  const answer = shownAnswer();
+  if (!answer) return "";
+  const took = word("measured_in", { time: duration(answer.ms / 1000) });
+  if (!answer.reread) return took;
+  const [reused, fed, seconds] = answer.reread;
+  return `${took} ${word("reread", { n: fed, reused, time: duration(seconds) })}`;
+}
+
+function heading(title, step) {
+  title.replaceChildren(word("title", { number: step.i + 1 }), " ", tokenName(textOf(step)));
+  if (step.f) title.append(make("small", {}, word("forced")));
+}
 
 export function inspector(root) {
-  root.closest("#inspector-panel").hidden = true;
-  return () => {};
+  root.classList.add("inspector");
+  const title = make("h2");
+  const note = make("p", { className: "reading one-line progress" });
+  const close = make("button", { type: "button", className: "quiet", id: "inspector-close" }, "✕");
+  const numbers = make("dl", { className: "facts" });
+  const box = make("div", { id: "inspector-stages" });
+  const trial = make("div", { id: "inspector-what-if" });
+  const listTitle = make("h3");
+  const hint = make("p", { className: "reading" });
+  const field = make("input", { type: "search", id: "token-search", maxLength: 200, autocomplete: "off" });
+  const foundNote = make("p", { className: "reading one-line" });
+  const stagesTitle = make("h3", { className: "stages-title" });
+  const continueWith = (token, isOnce) =>
+    order({ branch: store.branch, at: store.pinned, token, steps: isOnce ? 1 : null });
+  const candidates = new TokenList(continueWith);
+  const found = new TokenList(continueWith, "tokens found");
+  const drawTrial = whatIf(trial);
+  note.setAttribute("aria-live", "polite");
+  const tokens = make("section", { className: "choices" }, listTitle, hint, candidates.list, field, foundNote, found.list);
+  root.replaceChildren(
+    make("header", {}, title, note, close),
+    numbers,
+    make("div", { className: "columns" }, tokens, make("section", {}, stagesTitle, box), trial),
+  );
+
+  close.addEventListener("click", () => leave());
+  root.addEventListener("keydown", (event) => {
+    // A search that holds something is emptied first.
+    if (event.key === "Escape" && !(event.target === field && field.value)) leave();
+  });
+  field.addEventListener("input", () => search(field.value));
+
+  function leave() {
+    pin(null);
+    document.querySelector("#token-stream")?.focus({ preventScroll: true });
+  }
+
+  let shown = null;
+  let drawnStages = null;
+  let place = "";
+
+  function drawStep(step, kinds) {
+    const isNew = shown !== step;
+    shown = step;
+    if (isNew || kinds.has("look")) {
+      heading(title, step);
+      drawFacts(numbers, step);
+    }
+    const preview = previewOf(store.pinned);
+    const next = [store.run, store.branch, step.i, preview?.ms, canFork()].join("/");
+    if (next === place && !kinds.has("look") && !kinds.has("inspection")) return;
+    place = next;
+    candidates.show(candidatesOf(step, preview), canFork());
+  }
+
+  function drawHits(step) {
+    const answer = hits();
+    field.hidden = foundNote.hidden = !store.live;
+    found.list.hidden = !answer;
+    found.show(answer ? foundOf(step, answer) : [], canFork());
+    write(foundNote, answer ? word("found", { n: answer.found.length, text: answer.find }) : sought() ? "" : word("search_help"));
+  }
+
+  function drawMeasured(step, isForced) {
+    const answer = store.live ? shownAnswer() : null;
+    const isStale = answer !== null && previewOf(store.pinned) === null && !isMeasured();
+    box.classList.toggle("is-stale", isStale);
+    box.setAttribute("aria-busy", String(isMeasuring()));
+    root.classList.toggle("is-preview", tried() !== null);
+    if (!isForced && answer === drawnStages) return;
+    drawnStages = answer;
+    if (!answer) return box.replaceChildren(make("p", { className: "reading" }, store.live ? "" : word("stages_recorded")));
+    drawStages(box, answer, [step.id, answer.chosen?.[0]], store.model?.vocab_size);
+  }
+
+  function drawWords() {
+    close.setAttribute("aria-label", word("close"));
+    close.title = word("close");
+    root.setAttribute("aria-label", word("name"));
+    write(listTitle, word("candidates"));
+    field.placeholder = word("search");
+    field.setAttribute("aria-label", word("search"));
+  }
+
+  return (kinds) => {
+    root.setAttribute("role", "region");
+    const step = store.pinned === null ? undefined : store.steps[store.pinned];
+    root.classList.toggle("is-open", step !== undefined);
+    if (kinds.has("look")) drawWords();
+    if (!step) {
+      lookAt("", 0, null);
+      shown = null;
+      return;
+    }
+    lookAt(store.run, store.branch, step.i);
+    if (kinds.has("state") && !isRunning()) retry();
+    drawStep(step, kinds);
+    write(note, progress());
+    write(hint, word(canFork() ? "go_hint" : store.live ? "pause_first" : "recorded_hint"));
+    write(stagesTitle, word(tried() ? "stages_preview" : "stages"));
+    trial.hidden = !store.live;
+    if (kinds.has("inspection") || kinds.has("look") || kinds.has("cursor") || kinds.has("head")) {
+      drawMeasured(step, kinds.has("look"));
+      drawHits(step);
+    }
+    drawTrial();
+  };
 }
