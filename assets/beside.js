@@ -8,12 +8,15 @@ import { logprob, parting } from "./tree.js";
 import { fixed, percent, say } from "./words.js";
 
 const BEFORE = 8;
+const MOST_SIGNS = 24;
 
 const words = (key, args) => say(`views.branches.${key}`, args);
 
 /** A step's token as a sign: its text, or the bytes of a character that is not whole. */
-export const tokenText = (step) =>
-  visible(step.t || step.c.find(([id]) => id === step.id)?.[1] || step.k || "∅");
+export function tokenText(step) {
+  const signs = Array.from(visible(step.t || step.c.find(([id]) => id === step.id)?.[1] || step.k || "∅"));
+  return signs.length > MOST_SIGNS ? `${signs.slice(0, MOST_SIGNS - 1).join("")}…` : signs.join("");
+}
 
 /** Nats in short. */
 export const nats = (value) => (value === null ? "…" : Number.isFinite(value) ? fixed(value, 1) : "−∞");
@@ -80,8 +83,9 @@ export class SideBySide {
 
   draw() {
     const pair = [store.branch, this.other];
-    this.box.hidden = this.other === null || this.other === store.branch || !store.branches[this.other];
-    if (this.box.hidden) return;
+    const isShown = this.other !== store.branch && Boolean(store.branches[this.other]);
+    if (this.box.hidden === isShown) this.box.hidden = !isShown;
+    if (!isShown) return;
     const key = [store.run, ...pair].join(" ");
     const known = key === this.drawnFor ? this.parted : 0;
     this.parted = parting(...pair, known);

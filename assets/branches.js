@@ -65,6 +65,7 @@ export function branches(root) {
   const [title, list, side] = [make("h2"), make("ul", { className: "tree" }), new SideBySide()];
   root.replaceChildren(make("header", {}, title), list, side.box);
   let rows = [];
+  let drawnShape = "";
 
   const choose = (number) => {
     pin(null);
@@ -81,16 +82,15 @@ export function branches(root) {
     const numbers = inOrder();
     const [scale, shape] = [scaleOf(), numbers.join(",")];
     while (rows.length < numbers.length) rows.push(new Row(rows.length, choose, compare));
-    if (list.dataset.shape !== shape) list.replaceChildren(...numbers.map((number) => rows[number].element));
-    list.dataset.shape = shape;
+    if (shape !== drawnShape) list.replaceChildren(...numbers.map((number) => rows[number].element));
+    drawnShape = shape;
     numbers.forEach((number, place) => rows[number].draw(place, scale, shape));
   }
 
   return (kinds) => {
     if (kinds.has("run")) {
       [rows, side.other] = [[], null];
-      list.replaceChildren();
-      list.dataset.shape = "";
+      drawnShape = "";
     }
     root.closest("#branches-panel").hidden = store.branches.length < 2;
     if (kinds.has("look")) {

@@ -23,7 +23,7 @@ BROWSER_MARKS = [
 
 HOSTILE: list[str] = json.loads((Path(__file__).parent / "data" / "hostile_text.json").read_text())
 STATE = "window.decodingLive.store.state"
-ENDED = f"['finished', 'stopped', 'error'].includes({STATE})"
+ENDED = f"['finished', 'stopped', 'paused', 'error'].includes({STATE})"
 
 
 def slow_llama(vocab_size: int, seconds: float = 0.0) -> Any:
@@ -69,6 +69,23 @@ def run_to_end(
     assert page.evaluate(STATE) == "finished"
     page.wait_for_timeout(1000 if charts else 100)
     return list(page.evaluate("decodingLive.store.steps"))
+
+
+def resting(page: Any) -> None:
+    """Waits until no inference is under way; an error is none of its ends."""
+    page.wait_for_function(ENDED)
+    assert page.evaluate(STATE) != "error", page.inner_text("#status .note")
+
+
+def pause(page: Any) -> None:
+    page.click("#pause")
+    page.wait_for_function(f"{STATE} === 'paused'")
+
+
+def set_setting(page: Any, name: str, value: bool) -> None:
+    """Switches a setting that is a check box; the settings are open."""
+    page.set_checked(f"#setting-{name} input", value)
+    page.wait_for_timeout(100)
 
 
 def plotted(page: Any, chart: str) -> dict[str, list[float]]:
