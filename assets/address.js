@@ -9,6 +9,8 @@ const TEXTS = ["prompt", "system"];
 
 let asked = null;
 let shown = null;
+// Gradio makes a folded control only when it is unfolded, so what was typed there is remembered.
+const typed = { prompt: "", system: "" };
 
 /** What Gradio says of the controls that a request is made of: value, range, choices by name. */
 function controls() {
@@ -24,8 +26,8 @@ const fieldOf = (name) => document.querySelector(name === "prompt" ? "#prompt te
 
 // When it is asked, not when it begins: meanwhile the visitor may have typed the next one.
 function hear() {
-  const texts = TEXTS.map((name) => [name, fieldOf(name)?.value ?? ""]);
-  asked = { ...store.settings, ...Object.fromEntries(texts) };
+  for (const name of TEXTS) typed[name] = fieldOf(name)?.value ?? typed[name];
+  asked = { ...store.settings, ...typed };
 }
 
 /** The words of a value; of one that is the page's default, or none, nothing. */
@@ -101,10 +103,14 @@ function wantedBy(search) {
 
 function fill() {
   const wanted = wantedBy(location.search);
+  for (const name of TEXTS) typed[name] = wanted[name] ?? "";
   if (Object.keys(wanted).length > 0) window.decodingLive.setControls(wanted);
 }
 
 function listen() {
+  document.addEventListener("input", ({ target }) => {
+    if (target.closest?.("#setting-system")) typed.system = target.value;
+  });
   document.addEventListener("click", (event) => event.target.closest?.("#generate") && hear(), true);
   document.addEventListener(
     "keydown",

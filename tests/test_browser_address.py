@@ -1,0 +1,163 @@
+"""The page's address in a real Chromium: what a run was asked with, and asked again by a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from browser_page import BROWSER_MARKS, HOSTILE, run_to_end, shows, slow_llama
+from conftest import byte_tokenizer
+
+from decoding import LanguageModel
+
+pytestmark = BROWSER_MARKS
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[..., str]) -> str:
+    tokenizer = byte_tokenizer()
+    return serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny"))
+
+
+def parameters(page: Any) -> dict[str, str]:
+    query = parse_qs(urlsplit(page.url).query, keep_blank_values=True, strict_parsing=True)
+    assert all(len(values) == 1 for values in query.values())
+    return {name: values[0] for name, values in query.items()}
+
+
+def filled(page: Any) -> tuple[str, dict[str, Any]]:
+    """The prompt and the settings once an address has had its time to fill them in."""
+    page.wait_for_function("decodingLive.store.settings !== null")
+    page.wait_for_timeout(700)
+    return page.input_value("#prompt textarea"), page.evaluate("decodingLive.store.settings")
+
+
+def test_a_link_holds_what_a_run_was_asked_with_and_asks_it_again(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    prompt = "".join(HOSTILE[:3]) + "& a+b=c %41 \n# 你好?"
+    steps = run_to_end(page, prompt, tokens=7, charts=False)
+    seed = page.evaluate("decodingLive.store.config.seed")
+    asked = {"prompt": prompt, "chat": "false", "max_new_tokens": "7", "seed": str(seed)}
+    assert parameters(page) == asked
+
+    other = visit(page.url)
+    text, settings = filled(other)
+    assert text == prompt
+    assert settings["chat"] is False
+    assert settings["max_new_tokens"] == 7
+    assert settings["seed"] == str(seed)
+    assert other.evaluate("decodingLive.store.run") == ""  # nothing runs by itself
+    other.click("#generate")
+    other.wait_for_function("decodingLive.store.state === 'finished'")
+    again = other.evaluate("decodingLive.store.steps.map(step => step.id)")
+    assert again == [step["id"] for step in steps]
+    assert parameters(other) == asked
+
+
+def test_the_link_is_of_what_was_asked_and_not_of_what_was_typed_since(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    run_to_end(page, "asked", tokens=2, charts=False)
+    page.fill("#prompt textarea", "typed since")
+    page.wait_for_timeout(200)
+    assert parameters(page)["prompt"] == "asked"
+    page.click("#copy-link")
+    assert page.input_value("#shared-link") == page.url
+    run_to_end(page, "asked next", tokens=2, charts=False)
+    assert parameters(page)["prompt"] == "asked next"
+
+
+def test_a_prompt_too_long_for_servers_is_left_out_and_told(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    run_to_end(page, "x" * 7_600, tokens=1, charts=False)
+    assert len(parameters(page)["prompt"]) == 7_600
+    page.click("#copy-link")
+    shows(page, "#trace-panel", "Generate")
+    assert "too long" not in page.inner_text("#trace-panel")
+    run_to_end(page, "x" * 7_990, tokens=1, charts=False)
+    assert "prompt" not in parameters(page)
+    assert parameters(page)["max_new_tokens"] == "1"
+    page.click("#copy-link")
+    shows(page, "#trace-panel", "too long")
+
+
+def test_a_system_prompt_comes_back_though_the_settings_are_folded(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(f"{address}?{urlencode({'prompt': 'x', 'system': 'Be brief', 'seed': '3'})}")
+    filled(page)
+    page.click("#generate")
+    page.wait_for_function("decodingLive.store.state === 'finished'")
+    assert parameters(page) == {"prompt": "x", "system": "Be brief", "seed": "3"}
+    prompt = page.evaluate("decodingLive.store.prompt.map(([, text]) => text).join('')")
+    assert "Be brief" in prompt
+
+
+def test_only_known_names_with_values_in_range_are_taken(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    _, usual = filled(page)
+    wrong = {
+        "temperature": "1e9",
+        "top_k": "many",
+        "top_p": "",
+        "do_sample": "yes",
+        "max_new_tokens": "Infinity",
+        "cache_implementation": "nonsense",
+        "seed": "1" * 500,
+        "grid": "x",
+        "__proto__": "x",
+        "constructor": "x",
+        "nonsense": "<script>window.pw=1</script>",
+        "min_p": "0.25",
+    }
+    other = visit(f"{address}?{urlencode(wrong)}")
+    text, settings = filled(other)
+    assert text == ""
+    assert settings == {**usual, "min_p": 0.25}
+    assert other.evaluate("window.pw") is None
+
+
+def test_hostile_texts_in_an_address_are_texts(visit: Callable[..., Any], address: str) -> None:
+    hostile = "".join(text for text in HOSTILE if "<" in text or "$" in text)
+    page = visit(f"{address}?{urlencode({'prompt': hostile, 'system': hostile})}")
+    text, _ = filled(page)
+    assert text == hostile
+    page.click("#settings .label-wrap")
+    shown = page.input_value("#setting-system :is(textarea, input)")
+    assert shown in (hostile, hostile.replace("\n", ""))
+    assert page.evaluate("window.pw") is None
+
+
+def test_back_and_forward_do_no_harm(visit: Callable[..., Any], address: str) -> None:
+    page = visit(address)
+    length = page.evaluate("history.length")
+    run_to_end(page, "one", tokens=1, charts=False)
+    run_to_end(page, "two", tokens=1, charts=False)
+    assert page.evaluate("history.length") == length
+    page.goto("about:blank")
+    page.go_back()
+    page.wait_for_function("window.decodingLive")
+    text, _ = filled(page)
+    assert text == "two"
+
+
+def test_a_page_that_may_not_change_its_address_works(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    page.evaluate(
+        "() => { history.replaceState = () => { throw new DOMException('no', 'SecurityError'); } }"
+    )
+    run_to_end(page, "framed", tokens=2, charts=False)
+    assert "prompt" not in page.url
+    page.click("#copy-link")
+    assert "prompt=framed" in page.input_value("#shared-link")
