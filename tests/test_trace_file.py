@@ -149,6 +149,13 @@ def test_too_large_is_refused_at_once(tmp_path: Path) -> None:
         read_trace(trace_json(made_trace()), TraceLimits(bytes=10))
 
 
+def test_a_field_twice_among_very_many_is_found_at_once() -> None:
+    names = [*(f'"k{number}":0' for number in range(30_000)), '"k29999":1']
+    started = time.monotonic()
+    assert "the field 'k29999' stands twice" in refused("{" + ",".join(names) + "}")
+    assert time.monotonic() - started < 2
+
+
 def test_ones_own_long_runs_are_read_with_other_limits() -> None:
     wide = made_step(0, candidates=made_step(0).candidates * 150)
     trace = replace(made_trace(), branches=(Branch(0, None, 0, [wide]),))
