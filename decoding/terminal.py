@@ -21,9 +21,11 @@ DIM = "\x1b[2m"
 CUBE = (0, 95, 135, 175, 215, 255)  # the values of each part of the 256 colours' cube
 
 # Control characters but tab and line feed, what turns the direction of writing, other breaks
-# of a line, and halves of characters.
+# of a line, halves of characters, and what hides a text in nothing to be seen: characters
+# without a width, tags and spare variants. The two joiners stay: scripts and emoji need them.
 COMMANDS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e01ef]"
 )
 
 
