@@ -1,5 +1,6 @@
 """Visitors in line: places, stopping, starting anew, failures; with a model of this file's own."""
 
+import contextlib
 import json
 import threading
 import time
@@ -13,6 +14,7 @@ from decoding.tree import DecodingTree, Restoration, SettingsChange
 from decoding.views.runs import Runs
 from decoding.views.settings import Limits, RequestError, read_request
 from decoding.views.streams import Line
+from decoding.views.turns import Turn
 from decoding.views.wheel import Order
 from decoding.worker import Worker
 
@@ -389,13 +391,53 @@ def test_a_run_has_one_stream_however_many_know_its_id(scripted):
     assert [s["i"] for f in frames for s in f["steps"]] == list(range(3, 9))
 
 
+def test_a_run_is_kept_for_whoever_went_on_with_it_last(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    model.let(6)
+    assert read(runs.resume("bob", more(run, steps=1)))[-1]["state"] == "paused"
+    runs.leave("ann")
+    assert model.forgotten == []
+    assert read(runs.resume("bob", more(run)))[-1]["state"] == "finished"
+    runs.leave("bob")
+    assert model.forgotten == [run]
+
+
+def test_of_two_tabs_that_go_on_at_once_one_writes_the_run(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    both, hush, waiting = threading.Barrier(2), runs.hush, []
+
+    def slow(visitor):
+        hush(visitor)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+
+    runs.hush = slow
+    runs._turns["cas"] = Turn(runs.last_runs.find(run))
+
+    def go_on(visitor):
+        waiting.append(runs.resume(visitor, more(run)))
+        next(waiting[-1])
+
+    tabs = [threading.Thread(target=go_on, args=[name]) for name in ("ann", "bob")]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    assert len(runs._turns) == 1
+    runs.hush = hush
+    model.let(6)
+    assert sorted(len(read(frames)) > 0 for frames in waiting) == [False, True]
+
+
 def test_generating_anew_and_leaving_forget_what_was_kept(scripted):
     runs, model = scripted(steps=9)
     run = written(runs, model)
     second = runs.frames("ann", ask("2"))
     next(second)
     assert model.forgotten == [run]
-    newest = runs._kept["ann"]
+    (newest,) = runs._kept["ann"]
     runs.leave("ann")
     assert model.forgotten == [run, newest]
     assert read(second) == []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from threading import RLock
 from typing import Any
 
 from decoding.run import ContinueOrder, RunRequest
@@ -30,7 +31,9 @@ class Runs:
         self.line = line
         self.last_runs: LastLogs[RunLog] = LastLogs()
         self._turns: dict[str, Turn] = {}
-        self._kept: dict[str, str] = {}
+        self._kept: dict[str, set[str]] = {}
+        # Whoever holds it says who writes which run.
+        self._lock = RLock()
 
     def model_frames(self) -> Iterator[str]:
         """How far the model is, until it is ready or failed."""
@@ -99,8 +102,9 @@ class Runs:
         """Ends all runs of this visitor, and what is kept of the last one; returns at once."""
         self.hush(visitor)
         self.line.stop(("run", visitor))
-        key = self._kept.pop(visitor, None)
-        if key is not None:
+        with self._lock:
+            keys = self._kept.pop(visitor, set())
+        for key in keys:
             self.model.forget(key)
 
     def _generated(
@@ -108,7 +112,7 @@ class Runs:
     ) -> Iterator[str]:
         turn = Turn(run, speed if self.model.keeps_sessions else None)
         self.leave(visitor)
-        self._kept[visitor] = run.log_id
+        self._take_over(visitor, turn)
         start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
         yield from self._played(visitor, turn, start)
 
@@ -118,9 +122,6 @@ class Runs:
             raise RequestError("This run is not kept any more: generate it anew.", "run_unknown")
         if not run.has_branch(order.branch):
             raise unusable()
-        self.hush(visitor)
-        for other in [name for name, turn in self._turns.items() if turn.run is run]:
-            self.hush(other)
         turn = Turn(run, order.speed, order.steps)
         more = ContinueOrder(
             order.branch, order.at, order.token_id, turn.batch, dict(order.generation)
@@ -128,13 +129,14 @@ class Runs:
         yield from told(lambda: self._continued(visitor, turn, more), partial(_failed, run))
 
     def _continued(self, visitor: str, turn: Turn, more: ContinueOrder) -> Iterator[str]:
-        turn.run.go_on(more.branch)
+        with self._lock:
+            self._take_over(visitor, turn)
+            turn.run.go_on(more.branch)
         start = partial(self.model.resume, turn.run.log_id, more, turn.run.on_prefill)
         yield from self._played(visitor, turn, start)
 
     def _played(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> Iterator[str]:
         run = turn.run
-        self._turns[visitor] = turn
         try:
             while True:
                 stream = turn.begin(self._open(visitor, start))
@@ -156,8 +158,9 @@ class Runs:
             if turn.ending is not None and not is_said:
                 yield _last_frame(run, turn.ending)
         finally:
-            if self._turns.get(visitor) is turn:
-                del self._turns[visitor]
+            with self._lock:
+                if self._turns.get(visitor) is turn:
+                    del self._turns[visitor]
 
     def _shown(self, turn: Turn, stream: RunStream) -> Iterator[str]:
         run, tree = turn.run, None
@@ -175,16 +178,28 @@ class Runs:
             elif not stream.done:
                 yield self._waiting_frame(stream)
 
+    def _take_over(self, visitor: str, turn: Turn) -> None:
+        """Its run is this visitor's, and nobody else writes it any more."""
+        with self._lock:
+            for other, had in list(self._turns.items()):
+                if other == visitor or had.run is turn.run:
+                    self.hush(other)
+            for keys in self._kept.values():
+                keys.discard(turn.run.log_id)
+            self._kept.setdefault(visitor, set()).add(turn.run.log_id)
+            self._turns[visitor] = turn
+
     def _end(self, visitor: str, ending: Ending | None) -> None:
-        turn = self._turns.get(visitor)
-        if turn is None:
-            return
-        turn.end(ending)
-        self.model.pause(turn.run.log_id)
-        if turn.stream is not None and not turn.stream.started:
-            self.line.close(turn.stream)
-        if ending is None:
-            self._turns.pop(visitor, None)
+        with self._lock:
+            turn = self._turns.get(visitor)
+            if turn is None:
+                return
+            turn.end(ending)
+            self.model.pause(turn.run.log_id)
+            if turn.stream is not None and not turn.stream.started:
+                self.line.close(turn.stream)
+            if ending is None:
+                del self._turns[visitor]
 
     def _open(self, visitor: str, start: Callable[[], Stream[Any]]) -> RunStream:
         return self.line.open(("run", visitor), start)
