@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,15 +41,20 @@ COLUMNS = (
     "seconds",
     "finish_reason",
 )
-FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+# Where a cell begins, or would where a spreadsheet splits at other signs than commas: a
+# formula's sign there, behind what spreadsheets pass over; and a tab or return at the start.
+_FORMULA = re.compile(
+    "(?:^|(?<=[;\t\r\n\v\f\x85\u2028\u2029]))"
+    "(?=[ \0\"'\xa0\u2000-\u200f\u3000\ufeff]*[=+@＝＋－＠-])|^(?=[\t\r])"
+)
 
 
 def trace_csv(trace: DecodingTrace) -> str:
     """One line for each step of each branch, as RFC 4180 has it.
 
     Numbers are exact, and empty where there is none: also a log-probability of -inf, beside
-    which the probability is 0. A text that a spreadsheet could take for a formula has an
-    apostrophe before it.
+    which the probability is 0. What a spreadsheet could take for a formula has an apostrophe
+    before it.
     """
     file = io.StringIO(newline="")
     writer = csv.writer(file)
@@ -59,17 +65,14 @@ def trace_csv(trace: DecodingTrace) -> str:
 
 
 def safe_cell(value: Any) -> Any:
-    """A value as a cell: texts that begin like a formula, also behind spaces, become texts."""
+    """A value as a cell: a formula, also one behind spaces or a separator, becomes a text."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if not isinstance(value, str):
         return value
-    begins = value.lstrip(" \t\r\n\v\f\0\ufeff\u00a0\u200b\u3000\"'")
-    is_formula = begins.startswith(FORMULA_SIGNS) or value.startswith(("\t", "\r"))
-    text = "'" + value if is_formula else value
-    return text.encode("utf-8", "backslashreplace").decode()
+    return _FORMULA.sub("'", value).encode("utf-8", "backslashreplace").decode()
 
 
 def _rows(branch: Branch) -> Iterator[list[Any]]:
