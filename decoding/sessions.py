@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 COUNT = 8
 HELD_BYTES = 2 * 1024**3
 IDLE_SECONDS = 900.0
+RECORDS = 64
+RECORD_BYTES = 1024**3
+# Of Python's objects, measured: a step without its candidates, and each of those.
+STEP_BYTES = 2_500
+CANDIDATE_BYTES = 150
 
 
 class KeptSession:
@@ -51,6 +56,14 @@ class KeptSession:
     def held_bytes(self) -> int:
         """What it keeps in memory."""
         return 0 if self.session is None or self.lm is None else self.session.held_bytes
+
+    @property
+    def record_bytes(self) -> int:
+        """About what its text takes, with all that is recorded of each step."""
+        if self.session is None:
+            return 0
+        steps = sum(len(branch.steps) for branch in list(self.session.tree.branches))
+        return steps * (STEP_BYTES + CANDIDATE_BYTES * self.session.top_candidates)
 
     def on_prefill(self, done: int, total: int) -> None:
         """What its session calls while it reads: told to the stream that runs."""
@@ -104,7 +117,7 @@ class KeptSession:
         """Lets its model go."""
         if self.session is not None and self.lm is not None:
             self.session.detach()
-            self.lm = None
+            self.lm, self.is_freed = None, True
 
     def close(self) -> None:
         """Gives all of it back, at the end of its stream where one runs."""
@@ -121,19 +134,29 @@ class SessionRegistry:
     """
 
     def __init__(
-        self, count: int = COUNT, held_bytes: int = HELD_BYTES, idle_seconds: float = IDLE_SECONDS
+        self,
+        count: int = COUNT,
+        held_bytes: int = HELD_BYTES,
+        idle_seconds: float = IDLE_SECONDS,
+        records: int = RECORDS,
+        record_bytes: int = RECORD_BYTES,
     ) -> None:
         """Nothing is kept yet.
 
         Args:
-            count: sessions; the one used longest ago is dropped beyond that, for good.
-            held_bytes: of caches and all else; beyond that those used longest ago are freed, which
+            count: sessions with a cache; beyond that those used longest ago are freed, which
                 leaves them their text: they read it again when they go on.
+            held_bytes: of caches and what goes with them; the same beyond that.
             idle_seconds: after which a session is freed.
+            records: sessions with or without a cache; beyond that those used longest ago are
+                dropped, for good.
+            record_bytes: of all their texts, about; the same beyond that.
         """
         self._count = count
         self._held_bytes = held_bytes
         self._idle_seconds = idle_seconds
+        self._records = records
+        self._record_bytes = record_bytes
         self._kept: OrderedDict[str, KeptSession] = OrderedDict()
         # Only its stream holds one that waits in line: a stream that never starts leaves nothing.
         self._expected: WeakValueDictionary[str, KeptSession] = WeakValueDictionary()
@@ -190,7 +213,7 @@ class SessionRegistry:
 
     def look_after(self) -> None:
         """Closes what was forgotten, drops and frees what is beyond the bounds."""
-        for key in self._idle_keys()[: max(0, len(self._kept) - self._count)]:
+        for key in self._keys_beyond():
             self.forget(key)
         self._close_leaving()
         if self._free_idle(time.monotonic() - self._idle_seconds) + self._free_beyond():
@@ -215,18 +238,28 @@ class SessionRegistry:
         return sum(kept.free() for kept in self._sessions() if kept.used < since)
 
     def _free_beyond(self) -> int:
-        held = {kept: kept.held_bytes for kept in self._sessions()}
-        freed = 0
-        for kept in held:
-            if sum(held.values()) <= self._held_bytes:
+        held = {kept: kept.held_bytes for kept in self._sessions() if not kept.is_freed}
+        count, held_bytes, freed = len(held), sum(held.values()), 0
+        for kept, own in held.items():
+            if count <= self._count and held_bytes <= self._held_bytes:
                 break
-            freed += kept.free()
-            held[kept] = kept.held_bytes
+            if kept.free():
+                count, held_bytes, freed = count - 1, held_bytes - own, freed + 1
         return freed
 
-    def _idle_keys(self) -> list[str]:
+    def _keys_beyond(self) -> list[str]:
+        """Of those that have to be dropped."""
         with self._lock:
-            return [key for key, kept in self._kept.items() if not kept.is_running]
+            kept = list(self._kept.items())
+        sizes = [session.record_bytes for _, session in kept]
+        count, size, beyond = len(kept), sum(sizes), []
+        for (key, session), own in zip(kept, sizes, strict=True):
+            if count <= self._records and size <= self._record_bytes:
+                break
+            if not session.is_running:
+                beyond.append(key)
+                count, size = count - 1, size - own
+        return beyond
 
     def _sessions(self) -> list[KeptSession]:
         """The one used longest ago first."""

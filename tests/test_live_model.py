@@ -298,7 +298,7 @@ def test_a_run_whose_visitor_left_and_came_back_goes_on(live, tiny_lm):
 
 
 def test_a_run_that_is_not_kept_cannot_go_on(live, tiny_lm):
-    model = live(lambda progress: tiny_lm, sessions=SessionRegistry(count=1))
+    model = live(lambda progress: tiny_lm, sessions=SessionRegistry(records=1))
     drain(run(model, "first"))
     drain(run(model, "second"))
     assert model.tree("first") is None
@@ -309,6 +309,17 @@ def test_a_run_that_is_not_kept_cannot_go_on(live, tiny_lm):
     with pytest.raises(SessionError, match="not kept any more"):
         model.inspect("first", InspectRequest(0, 3)).result(5)
     assert len(drain(go_on(model, ContinueOrder(0, 3, steps=1), "second"))) == 1
+
+
+def test_a_run_that_made_way_for_others_is_read_again_when_it_goes_on(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    events = drain(model.stream("mine", RunRequest("Hi", LONG, 3), no_progress, 2))
+    for other in range(8):
+        drain(run(model, f"other-{other}", max_new_tokens=2, min_new_tokens=2))
+    assert model._sessions.find("mine").session.cache is None
+    events += drain(go_on(model, ContinueOrder(0, 2), "mine"))
+    assert ids(events) == expected(tiny_lm)
+    assert model.tree("mine").branches[0].restorations[-1].reason == "evicted"
 
 
 def test_a_refused_order_leaves_the_run_as_it_was(live, tiny_lm):
@@ -344,7 +355,7 @@ def test_a_run_that_failed_in_its_midst_can_go_on(live, tiny_lm):
 
 
 def test_whatever_visitors_do_at_once_their_runs_are_whole(live, tiny_lm):
-    model = live(lambda progress: tiny_lm, sessions=SessionRegistry(count=3))
+    model = live(lambda progress: tiny_lm, sessions=SessionRegistry(count=1, records=3))
     failed = []
 
     def visit(name):

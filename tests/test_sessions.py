@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from decoding.errors import SessionError
-from decoding.sessions import KeptSession, SessionRegistry
+from decoding.sessions import CANDIDATE_BYTES, STEP_BYTES, KeptSession, SessionRegistry
+from decoding.tree import DecodingTree
 
 
 class Session:
@@ -17,6 +18,8 @@ class Session:
 
     def __init__(self, held_bytes: int = 10) -> None:
         self.held_bytes = held_bytes
+        self.top_candidates = 10
+        self.tree = DecodingTree()
         self.calls: list[str] = []
 
     def free(self) -> None:
@@ -51,8 +54,38 @@ def no_reading(done: int, total: int) -> None:
     pass
 
 
-def test_beyond_the_count_the_one_used_longest_ago_is_dropped() -> None:
+def test_beyond_the_count_the_one_used_longest_ago_is_freed_and_goes_on() -> None:
     registry = SessionRegistry(count=2)
+    sessions = [keep(registry, str(number)) for number in range(9)]
+    assert [s.calls for s in sessions] == [["free"]] * 7 + [[], []]
+    kept = registry.use("0")
+    assert kept.attach(MODEL) is sessions[0]  # type: ignore[arg-type,comparison-overlap]
+    registry.look_after()
+    assert [s.calls for s in sessions] == [["free"]] * 8 + [[]]
+
+
+def test_what_let_its_model_go_takes_no_place_among_those_with_a_cache() -> None:
+    registry, other = SessionRegistry(count=1), Model()
+    gone = keep(registry, "gone")
+    registry.let_go(MODEL)  # type: ignore[arg-type]
+    session = keep(registry, "session", other)
+    assert (gone.calls, session.calls) == (["detach"], [])
+
+
+def test_beyond_the_bytes_of_all_texts_the_one_used_longest_ago_is_dropped() -> None:
+    registry = SessionRegistry(record_bytes=20 * (STEP_BYTES + 10 * CANDIDATE_BYTES))
+    sessions = [keep(registry, key) for key in "abc"]
+    for session, steps in zip(sessions, (9, 4, 7), strict=True):
+        session.tree.branches[0].steps += [None] * steps  # type: ignore[list-item]
+    registry.look_after()
+    assert [s.calls for s in sessions] == [[], [], []]
+    sessions[2].tree.add(0, 7).steps += [None] * 2  # type: ignore[list-item]
+    registry.look_after()
+    assert [s.calls for s in sessions] == [["close"], [], []]
+
+
+def test_beyond_the_records_the_one_used_longest_ago_is_dropped() -> None:
+    registry = SessionRegistry(records=2)
     first, second = keep(registry, "first"), keep(registry, "second")
     registry.use("first")
     third = keep(registry, "third")
@@ -97,7 +130,7 @@ def test_what_is_freed_is_not_freed_each_minute_but_after_its_next_use() -> None
 
 
 def test_a_session_that_runs_is_neither_freed_nor_dropped() -> None:
-    registry = SessionRegistry(count=1, held_bytes=10, idle_seconds=100)
+    registry = SessionRegistry(count=1, held_bytes=10, idle_seconds=100, records=1)
     running = keep(registry, "running")
     kept = registry.use("running")
     with kept.running(no_reading):
@@ -175,7 +208,7 @@ def test_reading_is_told_to_the_stream_that_runs_only() -> None:
 
 
 def test_finding_and_forgetting_from_many_threads() -> None:
-    registry = SessionRegistry(count=4)
+    registry = SessionRegistry(records=4)
     failed: list[BaseException] = []
 
     def visit(name: int) -> None:
