@@ -169,7 +169,8 @@ export function distribution(root) {
       toggle.textContent = say("views.distribution.all");
     }
     // Greedy decoding draws nothing: it takes the largest of what the settings left.
-    write(drawn, say(store.config.do_sample === false ? "views.distribution.settled" : "views.distribution.drawn"));
+    const drawnFrom = store.config.do_sample === false ? "views.distribution.settled" : "views.distribution.drawn";
+    write(drawn, say(step?.next === undefined ? drawnFrom : "views.inspector.preview"));
     root.classList.toggle("is-empty", !step);
     toggle.hidden = !step || step.c.length <= FEW;
     if (!step) return write(detail, "");

@@ -86,8 +86,6 @@ export function inspector(root) {
   const field = make("input", { type: "search", id: "token-search", maxLength: 200, autocomplete: "off" });
   const foundNote = make("p", { className: "reading one-line" });
   const stagesTitle = make("h3", { className: "stages-title" });
-  const continueWith = (token, isOnce) =>
-    order({ branch: store.branch, at: store.pinned, token, steps: isOnce ? 1 : null });
   const candidates = new TokenList(continueWith);
   const found = new TokenList(continueWith, "tokens found");
   const drawTrial = whatIf(trial);
@@ -105,6 +103,14 @@ export function inspector(root) {
     if (event.key === "Escape" && !(event.target === field && field.value)) leave();
   });
   field.addEventListener("input", () => search(field.value));
+
+  function continueWith(token, isOnce) {
+    const index = store.pinned;
+    order({ branch: store.branch, at: index, token, steps: isOnce ? 1 : null });
+    // One token more is looked at here; a text that goes on is watched as it grows.
+    if (isOnce) pin(index);
+    else leave();
+  }
 
   function leave() {
     pin(null);

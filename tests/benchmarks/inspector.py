@@ -1,0 +1,97 @@
+"""How long the inspector takes from a click on a token to what it shows, at 2,000 steps.
+
+python tests/benchmarks/inspector.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+from typing import Any
+
+from loop_process import LoopProcess
+from playwright.sync_api import sync_playwright
+
+SERVER_CORE = 0
+STORE = "window.decodingLive.store"
+
+# From the click to the frame after the one that holds the panel: then it has been painted.
+CLICK = """index => new Promise(resolve => {
+  const token = document.querySelector(`[data-token-index='${index}']`);
+  token.scrollIntoView({block: "center"});
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const began = performance.now();
+    token.click();
+    const look = () => {
+      const title = document.querySelector("#inspector-panel .is-open h2");
+      if (!title?.textContent.includes(`${(index + 1).toLocaleString("en")}:`)) {
+        return requestAnimationFrame(look);
+      }
+      const channel = new MessageChannel();
+      requestAnimationFrame(() => {
+        channel.port1.onmessage = () => resolve(performance.now() - began);
+        channel.port2.postMessage(0);
+      });
+    };
+    look();
+  }));
+})"""
+
+# A run of this length from steps of a real, short one.
+LENGTHEN = """total => {
+  const {store, receive} = window.decodingLive;
+  const {prompt, model, config} = store;
+  const short = store.steps.map(({fin, ...step}) => step);
+  const steps = Array.from({length: total}, (_, i) => ({...short[i % short.length], i}));
+  receive(JSON.stringify({run: "long", state: "paused", message: null, progress: null, start: 0,
+    total, steps, b: 0, head: {prompt, model, config, live: true}}));
+}"""
+
+
+def short_run(page: Any, tokens: int) -> None:
+    page.click("#settings .label-wrap")
+    page.fill("#setting-max_new_tokens input[type=number]", str(tokens))
+    page.press("#setting-max_new_tokens input[type=number]", "Tab")
+    page.fill("#prompt textarea", "Write a long story about a lighthouse keeper and the sea.")
+    page.wait_for_timeout(500)
+    page.click("#generate")
+    page.wait_for_function(f"{STORE}.state === 'finished'", polling=100)
+
+
+def report(name: str, taken: list[float]) -> None:
+    print(
+        f"{name}: median {statistics.median(taken):.0f} ms, worst {max(taken):.0f} ms "
+        f"of {len(taken)} clicks; at most 100"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--clicks", type=int, default=30)
+    arguments = parser.parse_args()
+    chromium = shutil.which("chromium")
+    with LoopProcess("served", SERVER_CORE) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1440, "height": 960}, locale="en-US")
+        page.set_default_timeout(120_000)
+        page.goto(server.ask("address"))
+        page.wait_for_function(f"window.decodingLive && {STORE}.state === 'ready'", polling=100)
+        short_run(page, 64)
+        page.evaluate(LENGTHEN, arguments.steps)
+        page.wait_for_function(f"{STORE}.steps.length === {json.dumps(arguments.steps)}")
+        page.wait_for_timeout(3000)
+        chosen = random.Random(0).sample(range(arguments.steps), arguments.clicks)
+        taken = []
+        for index in chosen:
+            taken.append(page.evaluate(CLICK, index))
+            page.wait_for_timeout(300)
+        report(f"a token of {arguments.steps:,} steps, click to painted", taken)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
