@@ -118,8 +118,9 @@ export function inspector(root) {
   }
 
   let shown = null;
+  let listed = {};
   let drawnStages = null;
-  let place = "";
+  let drawnHits = [];
 
   function drawStep(step, kinds) {
     const isNew = shown !== step;
@@ -129,9 +130,9 @@ export function inspector(root) {
       drawFacts(numbers, step);
     }
     const preview = previewOf(store.pinned);
-    const next = [store.run, store.branch, step.i, preview?.ms, canFork()].join("/");
-    if (next === place && !kinds.has("look") && !kinds.has("inspection")) return;
-    place = next;
+    const isSame = !isNew && preview === listed.preview && canFork() === listed.isAllowed;
+    if (isSame && !kinds.has("look")) return;
+    listed = { preview, isAllowed: canFork() };
     candidates.show(candidatesOf(step, preview), canFork());
   }
 
@@ -139,7 +140,9 @@ export function inspector(root) {
     const answer = hits();
     field.hidden = foundNote.hidden = !store.live;
     found.list.hidden = !answer;
-    found.show(answer ? foundOf(step, answer) : [], canFork());
+    const drawn = [answer, step, canFork()];
+    if (drawn.some((part, i) => part !== drawnHits[i])) found.show(answer ? foundOf(step, answer) : [], canFork());
+    drawnHits = drawn;
     write(foundNote, answer ? word("found", { n: answer.found.length, text: answer.find }) : sought() ? "" : word("search_help"));
   }
 

@@ -18,13 +18,12 @@ from playwright.sync_api import sync_playwright
 SERVER_CORE = 0
 STORE = "window.decodingLive.store"
 
-# From the click to the frame after the one that holds the panel: then it has been painted.
-CLICK = """index => new Promise(resolve => {
-  const token = document.querySelector(`[data-token-index='${index}']`);
-  token.scrollIntoView({block: "center"});
-  requestAnimationFrame(() => requestAnimationFrame(() => {
+SHOW = """index =>
+  document.querySelector(`[data-token-index='${index}']`).scrollIntoView({block: "center"})"""
+# From the click to the task after the frame that holds the panel: then it has been painted.
+WATCH = """index => { window.painted = new Promise(resolve => {
+  addEventListener("click", () => {
     const began = performance.now();
-    token.click();
     const look = () => {
       const title = document.querySelector("#inspector-panel .is-open h2");
       if (!title?.textContent.includes(`${(index + 1).toLocaleString("en")}:`)) {
@@ -37,8 +36,8 @@ CLICK = """index => new Promise(resolve => {
       });
     };
     look();
-  }));
-})"""
+  }, {capture: true, once: true});
+}); }"""
 
 # A run of this length from steps of a real, short one.
 LENGTHEN = """total => {
@@ -72,6 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--clicks", type=int, default=30)
+    parser.add_argument("--rest", type=int, default=150, help="ms of pointing before the click")
+    parser.add_argument("--at-once", action="store_true", help="a click that nothing pointed to")
     arguments = parser.parse_args()
     chromium = shutil.which("chromium")
     with LoopProcess("served", SERVER_CORE) as server, sync_playwright() as playwright:
@@ -87,7 +88,14 @@ def main() -> None:
         chosen = random.Random(0).sample(range(arguments.steps), arguments.clicks)
         taken = []
         for index in chosen:
-            taken.append(page.evaluate(CLICK, index))
+            page.evaluate(SHOW, index)
+            token = page.locator(f"[data-token-index='{index}']")
+            if not arguments.at_once:
+                token.hover()
+                page.wait_for_timeout(arguments.rest)
+            page.evaluate(WATCH, index)
+            token.click() if not arguments.at_once else token.dispatch_event("click")
+            taken.append(page.evaluate("window.painted"))
             page.wait_for_timeout(300)
         report(f"a token of {arguments.steps:,} steps, click to painted", taken)
         browser.close()
