@@ -10,11 +10,14 @@ const TEXTS = ["prompt", "system"];
 let asked = null;
 let shown = null;
 
-/** What Gradio says of the page's controls, by the settings' names: value, range, choices. */
+/** What Gradio says of the controls that a request is made of: value, range, choices by name. */
 function controls() {
-  const components = window.gradio_config?.components ?? [];
-  const found = components.filter(({ props }) => props?.elem_id?.startsWith("setting-"));
-  return new Map(found.map(({ props }) => [props.elem_id.slice("setting-".length), props]));
+  const found = new Map([["prompt", { value: "" }]]);
+  for (const { props } of window.gradio_config?.components ?? []) {
+    const name = /^setting-(.+)/.exec(props?.elem_id ?? "")?.[1];
+    if (name === "system" || name in (store.settings ?? {})) found.set(name, props);
+  }
+  return found;
 }
 
 const fieldOf = (name) => document.querySelector(name === "prompt" ? "#prompt textarea" : `#setting-${name} :is(textarea, input)`);
@@ -51,8 +54,8 @@ function addressWith(wanted, names) {
 }
 
 function linkTo(values) {
-  const settings = [...controls().keys()].filter((name) => name !== "system");
-  const names = [...TEXTS, ...settings];
+  const names = [...controls().keys()];
+  const settings = names.filter((name) => !TEXTS.includes(name));
   const href = addressWith(query(values, names), names);
   if (href.length <= LONGEST_LINK) return { href, isWhole: true };
   return { href: addressWith(query(values, settings), names), isWhole: false };
@@ -83,11 +86,10 @@ const READERS = {
 };
 
 /** The values that an address asks for: of known names only, each of its type and in its range. */
-export function wantedBy(search) {
+function wantedBy(search) {
   const wanted = {};
-  const known = new Map([["prompt", { value: "" }], ...controls()]);
   const parameters = new URLSearchParams(search);
-  for (const [name, control] of known) {
+  for (const [name, control] of controls()) {
     const text = parameters.get(name);
     if (text === null) continue;
     const longest = TEXTS.includes(name) ? LONGEST_PROMPT : LONGEST_TEXT;

@@ -54,6 +54,11 @@ class Columns {
     this.columns = this.readers.map(() => []);
   }
 
+  /** Forgets the steps from `index` on. */
+  cut(index) {
+    for (const column of [this.x, ...this.columns]) column.splice(index);
+  }
+
   update() {
     for (let i = this.x.length; i < store.steps.length; i += 1) {
       this.x.push(i + 1);
@@ -122,7 +127,8 @@ function latencyFigure(columns) {
   const decode = all.slice(1).sort((a, b) => a - b);
   // The prefill has its own number beside the chart; it must not flatten the rest.
   const top = Math.max(1e-3, decode.length ? (decode[Math.floor(0.98 * (decode.length - 1))] ?? 0) : (all[0] ?? 1)) * 1.45;
-  const first = all.slice(0, 1);
+  // A branch that left at the first token read no prompt.
+  const first = store.steps[0]?.ph === "prefill" ? all.slice(0, 1) : [];
   return {
     data: [
       {
@@ -169,7 +175,7 @@ function cacheReading(step) {
 }
 
 function latencyReading(step) {
-  const [prefill] = store.steps;
+  const prefill = store.branches[0].steps[0] ?? store.steps[0];
   const parts = [coloured("drawn", say("views.latency.this", { time: duration(step.s) })), " · ",
     coloured("entropy", say("views.latency.prefill", { time: duration(prefill.s), n: prefill.in }))];
   if (store.steps.length > 1) parts.push(", ", say("views.latency.mean", { time: duration(meanSeconds()) }));
@@ -215,7 +221,8 @@ function alongTheText(name, id, columns, figure, reading) {
     });
     return (kinds) => {
       const step = store.steps[at()];
-      if (kinds.has("run") || kinds.has("branch")) columns.clear();
+      if (kinds.has("run")) columns.clear();
+      else if (kinds.has("branch")) columns.cut(store.partedAt);
       if (kinds.has("look")) {
         title.textContent = say(`views.${name}.title`);
         empty.textContent = say(`views.${name}.empty`);

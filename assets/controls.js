@@ -40,7 +40,12 @@ let values = {};
 /** Has the page's controls take these values, by the settings' names, `prompt`, `chat`, `system`. */
 function setControls(wantedValues) {
   values = { ...values, ...wantedValues };
-  document.querySelector("#apply-settings")?.click();
+  apply();
+}
+
+/** Hands over what is still to be set: Gradio's controls may come later than the scripts. */
+function apply() {
+  if (Object.keys(values).length > 0) document.querySelector("#apply-settings")?.click();
 }
 
 /** What the controls hold with what was set; asked when `#apply-settings` is pressed. */
@@ -52,6 +57,6 @@ function wanted(names, present) {
 
 const relabel = () => document.querySelector("#language-changed")?.click();
 
-window.decodingLiveControls = { labels, example, relabel, setControls, wanted };
+window.decodingLiveControls = { labels, example, relabel, setControls, apply, wanted };
 addEventListener("decodingLive:language", relabel);
 relabel();

@@ -135,6 +135,7 @@ function mount(name, element, feed) {
   }
   if (name === "settings") {
     store.settings = element;
+    window.decodingLiveControls?.apply();
     return touch("head");
   }
   const root = element.querySelector(".view") ?? element;

@@ -87,8 +87,9 @@ class Painter {
       const [x, y] = [box.left - this.left, box.top - this.top];
       if (isSeen(style.backgroundColor)) this.fill(style.backgroundColor, x, y, box.width, box.height);
       const line = parseFloat(style.borderBottomWidth);
-      if (line > 0) this.fill(style.borderBottomColor, x, y + box.height - line, box.width, line);
-      if (parseFloat(style.borderTopWidth) > 0) this.frame(style, x, y, box);
+      if (parseFloat(style.borderLeftWidth) > 0) this.frame("border", style, x, y, box);
+      else if (line > 0) this.fill(style.borderBottomColor, x, y + box.height - line, box.width, line);
+      if (style.outlineStyle !== "none") this.frame("outline", style, x, y, box);
     }
     const before = getComputedStyle(element, "::before");
     if (before.content !== "none" && before.content !== "normal") this.sign(element, before);
@@ -99,10 +100,11 @@ class Painter {
     this.context.fillRect(x, y, width, height);
   }
 
-  frame(style, x, y, { width, height }) {
-    this.context.strokeStyle = style.borderTopColor;
-    this.context.lineWidth = 1;
-    this.context.setLineDash(style.borderTopStyle === "dashed" ? [3, 2] : []);
+  frame(kind, style, x, y, { width, height }) {
+    const side = kind === "border" ? "borderLeft" : kind;
+    this.context.strokeStyle = style[`${side}Color`];
+    this.context.lineWidth = parseFloat(style[`${side}Width`]);
+    this.context.setLineDash(style[`${side}Style`] === "dashed" ? [3, 2] : []);
     this.context.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
   }
 

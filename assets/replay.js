@@ -2,55 +2,29 @@
 
 import { make, write } from "./make.js";
 import { recall, remember } from "./remember.js";
-import { isRunning, pin, store, touch } from "./store.js";
+import { isRunning, pin, showUpTo, store, touch, wholePath } from "./store.js";
 import { say } from "./words.js";
 
 const MEASURED = "measured";
 const SPEEDS = [MEASURED, "0.5", "1", "2", "4", "8", "16", "32"];
 const BUTTONS = ["play", "step"];
 
-/** All steps on the way to the end of the branch that is shown, the hidden ones too. */
-function wholePath() {
-  const parts = [];
-  let end = Infinity;
-  for (let number = store.branch; number != null; number = store.branches[number].parent) {
-    const { at, steps } = store.branches[number];
-    parts.unshift(steps.slice(0, Math.max(0, end - at)));
-    end = Math.min(end, at);
-  }
-  return parts.flat();
-}
-
-/** Has all views show the first `count` steps of the path, as if no more had been written. */
-function showUpTo(path, count) {
-  const before = store.steps.length;
-  if (count === before) return;
-  store.steps = path.slice(0, count);
-  if (count < before) {
-    store.partedAt = count;
-    touch("branch");
-  }
-  touch("steps", "cursor");
-}
+const isAtEnd = () => store.steps.length >= wholePath().length;
 
 class Player {
   constructor() {
     this.timer = 0;
     this.speed = SPEEDS.includes(recall("replaySpeed")) ? recall("replaySpeed") : MEASURED;
-    this.forget();
+    this.moveOn();
   }
 
-  forget() {
+  /** Another run or branch is shown: it rests at its end. */
+  moveOn() {
+    const wasPlaying = this.isPlaying && this.run === store.run;
     this.stop();
     this.run = store.run;
     this.branch = store.branch;
-    this.path = null;
-  }
-
-  /** The steps there are: read when they are first needed, as a file's come in several frames. */
-  get steps() {
-    if (this.path === null || this.path.length < store.steps.length) this.path = wholePath();
-    return this.path;
+    if (wasPlaying) this.tell();
   }
 
   get isPlaying() {
@@ -67,7 +41,7 @@ class Player {
   }
 
   play() {
-    if (store.steps.length >= this.steps.length) showUpTo(this.steps, 0);
+    if (isAtEnd()) showUpTo(0);
     pin(null);
     this.due = performance.now();
     this.wait();
@@ -87,7 +61,7 @@ class Player {
   /** Shows the first `count` steps and rests there. */
   goTo(count) {
     this.stop();
-    showUpTo(this.steps, Math.min(this.steps.length, Math.max(0, count)));
+    showUpTo(Math.min(wholePath().length, Math.max(0, count)));
     this.tell();
   }
 
@@ -102,22 +76,21 @@ class Player {
 
   // A timer comes late: the next step is due after the last one was, not after it was shown.
   wait() {
-    const next = this.steps[store.steps.length];
+    const next = wholePath()[store.steps.length];
     this.due += this.speed === MEASURED ? 1000 * (next?.s ?? 0) : 1000 / Number(this.speed);
     this.timer = setTimeout(() => this.go(), Math.max(0, this.due - performance.now()));
   }
 
   go() {
-    if (!this.isOfThis) return this.forget();
-    showUpTo(this.steps, store.steps.length + 1);
-    if (store.steps.length < this.steps.length) return this.wait();
+    showUpTo(store.steps.length + 1);
+    if (!isAtEnd()) return this.wait();
     this.stop();
     this.tell();
   }
 
+  /** The state as a run has it that is written, rests or is at its end. */
   tell() {
-    const isAtEnd = store.steps.length >= this.steps.length;
-    const rest = isAtEnd && this.steps.at(-1)?.fin ? "finished" : "paused";
+    const rest = isAtEnd() && store.steps.at(-1)?.fin ? "finished" : "paused";
     store.state = this.isPlaying ? "decoding" : rest;
     touch("state", "cursor");
   }
@@ -166,16 +139,20 @@ export function replayBar(root) {
   }
 
   return (kinds) => {
-    if (!player.isOfThis) player.forget();
     root.hidden = !isReplay();
-    if (root.hidden) return;
+    if (!player.isOfThis) player.moveOn();
+    // Something else began: a run that waits in line, a model that is loaded.
+    else if (player.isPlaying && store.state !== "decoding") player.stop();
     if (kinds.has("look")) relabel();
-    const [shown, all] = [store.steps.length, player.steps.length];
+    if (root.hidden) return;
+    // A recorded run may have been left in the middle of a branch.
+    if (store.state === "finished" && !store.steps.at(-1)?.fin) player.tell();
+    const [shown, all] = [store.steps.length, wholePath().length];
     scrub.max = all;
     scrub.value = shown;
     write(place, say("views.replay.place", { shown, all }));
     scrub.setAttribute("aria-valuetext", place.textContent);
     write(play, say(player.isPlaying && isRunning() ? "views.replay.pause" : "views.replay.play"));
-    step.disabled = shown >= all;
+    step.disabled = isAtEnd();
   };
 }

@@ -28,12 +28,12 @@ function note() {
     const { key, args = {} } = message;
     return say(`messages.${key}`, args);
   }
-  if (store.state === "paused") return say("views.status.paused", { n: store.steps.length });
-  if (store.state === "stopped") return say("views.status.stopped", { n: store.steps.length });
-  if (store.state === "finished") {
-    const reason = store.steps.at(-1)?.fin ?? "length";
-    return say(`views.status.finished_${reason}`, { n: store.steps.length });
-  }
+  const n = store.steps.length;
+  // One branch can be at its end while another one, which is shown, can go on.
+  const reason = isRunning() ? null : store.steps.at(-1)?.fin;
+  if (reason) return say(`views.status.finished_${reason}`, { n });
+  if (store.state === "stopped") return say("views.status.stopped", { n });
+  if (["paused", "finished"].includes(store.state)) return say(store.live ? "views.status.paused" : "views.replay.paused", { n });
   if (store.state === "prefill" && store.progress) {
     const [done, total] = store.progress;
     return say("views.status.prefilling", { done, total });

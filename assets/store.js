@@ -19,7 +19,7 @@ export const store = {
   steps: [],
   branch: 0,
   branches: [],
-  // From here on the shown path is another than the one before; everything, for a new run.
+  // What views drew before this step is still on the shown path; what they drew from it on is not.
   partedAt: 0,
   notes: [],
   changes: [],
@@ -67,6 +67,7 @@ function flush() {
       reportError(error);
     }
   }
+  if (!isScheduled) store.partedAt = Infinity;
 }
 
 export function connect(stepsFrom, inspectStep = null) {
@@ -84,20 +85,20 @@ export const inspect = (question) =>
 export const isRunning = () =>
   ["queued", "loading", "prefill", "decoding"].includes(store.state);
 
-/** Steps on the way to the end of a branch that the server has. */
-const lengthOf = (branch) => branch.at + branch.steps.length;
+/** Tokens on the way from the prompt to the last step of a branch that is known here. */
+export const lengthOf = ({ at: from, steps }) => from + steps.length;
 
-/** The steps from the prompt to the end of a branch. */
-export function pathOf(number) {
-  const parts = [];
-  let end = Infinity;
-  for (let next = number; next !== null && store.branches[next]; ) {
-    const { parent, at: from, steps } = store.branches[next];
-    if (end > from) parts.unshift(steps.slice(0, end - from));
-    end = Math.min(end, from);
-    next = parent;
-  }
-  return parts.flat();
+/** A step on the way to the end of a branch; undefined where that is not known (yet). */
+export function stepOf(number, index) {
+  let branch = store.branches[number];
+  while (branch && index < branch.at) branch = store.branches[branch.parent];
+  return branch?.steps[index - branch.at];
+}
+
+/** Adds what is known of a branch behind the steps that are there already. */
+function extend(path, number) {
+  for (let step = stepOf(number, path.length); step; step = stepOf(number, path.length)) path.push(step);
+  return path;
 }
 
 /** All steps of the shown branch that are known, also while a replay shows fewer. */
@@ -109,19 +110,20 @@ export function showUpTo(count) {
   upTo = count;
   store.steps = count === null ? whole : whole.slice(0, count);
   if (store.steps.length >= before) return touch("steps", "cursor");
-  store.partedAt = store.steps.length;
+  store.partedAt = Math.min(store.partedAt, store.steps.length);
   touch("branch", "steps", "cursor");
 }
 
 /** Has all views show another branch. */
 export function showBranch(number) {
-  const path = pathOf(number);
-  const same = path.findIndex((step, i) => step !== store.steps[i]);
-  store.partedAt = same < 0 ? path.length : same;
-  if (store.pinned !== null && store.pinned > store.partedAt) store.pinned = null;
+  whole = extend([], number);
+  const other = whole.findIndex((step, i) => step !== store.steps[i]);
+  const parted = other < 0 ? whole.length : other;
+  if (store.pinned > parted) store.pinned = null;
   upTo = null;
-  whole = path;
-  Object.assign(store, { branch: number, steps: whole, hovered: null });
+  Object.assign(store, {
+    branch: number, steps: whole, hovered: null, partedAt: Math.min(store.partedAt, parted),
+  });
   touch("branch", "steps", "cursor", "state");
 }
 
@@ -248,12 +250,12 @@ function take(frame) {
 
 function append(number, step) {
   store.branches[number].steps.push(step);
-  if (number === store.branch) whole.push(step);
+  extend(whole, store.branch);
 }
 
 /** The branch that is being written is shown, until the reader looks at another one. */
 function follow({ b: number = 0 }) {
-  if (number === written || !store.branches[number]) return;
+  if (number === written || !store.branches[number] || !store.live) return;
   written = number;
   if (number !== store.branch) showBranch(number);
 }

@@ -65,10 +65,23 @@ class Lines {
     this.line = next;
   }
 
+  /** Goes on where the last token stands, once some behind it were removed. */
+  takeUp() {
+    while (this.box.lastChild && !this.box.lastChild.firstChild) this.box.lastChild.remove();
+    const last = this.box.lastChild;
+    this.line = last?.lastChild.textContent.endsWith("\n") ? null : last;
+  }
+
   clear() {
     this.box.replaceChildren();
     this.line = null;
   }
+}
+
+/** Where the shown branch left its parent; the first one left none. */
+function ownFrom() {
+  const { parent, at } = store.branches[store.branch] ?? { parent: null };
+  return parent === null ? Infinity : at;
 }
 
 export function textPanel(root) {
@@ -136,7 +149,7 @@ export function textPanel(root) {
     current.setAttribute("aria-selected", "true");
     current.setAttribute(
       "aria-label",
-      say("views.stream.option", { text: quoted(step.t || pieceOf(step)), p: percent(step.p), rank: step.r }),
+      say(step.f ? "views.stream.forced" : "views.stream.option", { text: quoted(step.t || pieceOf(step)), p: percent(step.p), rank: step.r }),
     );
     box.setAttribute("aria-activedescendant", "token-at-cursor");
     current.scrollIntoView({ block: "nearest" });
@@ -157,9 +170,8 @@ export function textPanel(root) {
     }
     if (kinds.has("run")) promptLines.clear();
     if (kinds.has("run") || kinds.has("branch")) {
-      newLines.clear();
-      elements.length = 0;
-      current = null;
+      for (const element of elements.splice(store.partedAt)) element.remove();
+      newLines.takeUp();
       isAtEnd = true;
     }
     if (kinds.has("head") && !promptBox.firstChild) {
@@ -167,9 +179,9 @@ export function textPanel(root) {
         promptLines.add(tokenElement("promptIndex", i, text, isSpecial, piece || "∅"), text),
       );
     }
+    const own = ownFrom();
+    if (kinds.has("branch")) elements.forEach((element, i) => element.classList.toggle("own", i >= own));
     if (kinds.has("steps") && elements.length < store.steps.length) {
-      // Where this branch left its parent; the first branch left none.
-      const own = store.branches[store.branch]?.parent == null ? Infinity : store.branches[store.branch].at;
       for (const step of store.steps.slice(elements.length)) {
         const element = tokenElement("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
         if (!step.sp) element.classList.add(`d${doubt(surprisal(step))}`);

@@ -3,23 +3,44 @@
 import { make, write } from "./make.js";
 import { recall, remember } from "./remember.js";
 import { replayBar } from "./replay.js";
-import { canContinue, isRunning, order, ordered, store } from "./store.js";
+import { canContinue, canFork, isRunning, order, ordered, store } from "./store.js";
 import { count, duration, fixed, say } from "./words.js";
 
 const SPEEDS = [null, 8, 4, 2, 1, 0.5];
 
 let speed = SPEEDS.find((value) => String(value) === recall("speed")) ?? null;
+let goesOnAtNewSpeed = false;
+
 /** What the page asks of the server now, as JSON: how to go on, and how fast. */
 export const takeOrder = () => JSON.stringify({ ...ordered(), speed });
 
 const press = (id) => document.querySelector(`#${id}`)?.click();
 
+const canPause = () => ["prefill", "decoding"].includes(store.state);
+
 export function pauseOrResume() {
-  if (isRunning()) press("wheel-pause");
+  goesOnAtNewSpeed = false;
+  if (canPause()) press("wheel-pause");
   else order();
 }
 
 export const oneStep = () => order({ steps: 1 });
+
+const chooseAgain = () => order({ at: store.pinned });
+
+// The server reads the speed when a run begins or goes on.
+function changeSpeed(value) {
+  speed = value;
+  remember("speed", String(speed));
+  goesOnAtNewSpeed = canPause();
+  if (goesOnAtNewSpeed) press("wheel-pause");
+}
+
+function goOnAtNewSpeed() {
+  if (isRunning()) return;
+  if (goesOnAtNewSpeed && store.state === "paused") order();
+  goesOnAtNewSpeed = false;
+}
 
 const KEYS = { p: pauseOrResume, n: oneStep };
 
@@ -58,10 +79,7 @@ function speedControl() {
   const select = make("select", { id: "speed" });
   for (const value of SPEEDS) select.append(make("option", { value: String(value) }));
   select.value = String(speed);
-  select.addEventListener("change", () => {
-    speed = SPEEDS[select.selectedIndex];
-    remember("speed", String(speed));
-  });
+  select.addEventListener("change", () => changeSpeed(SPEEDS[select.selectedIndex]));
   return select;
 }
 
@@ -75,15 +93,16 @@ function wordSpeeds(select) {
 export function wheel(root) {
   root.setAttribute("role", "toolbar");
   const toggle = make("button", { type: "button", id: "pause" });
-  const step = make("button", { type: "button", id: "step" });
+  const [step, again] = ["step", "choose-again"].map((id) => make("button", { type: "button", id }));
   const [label, name, select] = [make("label"), make("span"), speedControl()];
   const note = make("p", { id: "wheel-note" });
   const bar = make("div");
-  const own = make("div", { className: "wheel-own" }, toggle, step, label, note);
+  const own = make("div", { className: "wheel-own" }, toggle, step, again, label, note);
   label.append(name, select);
   note.setAttribute("aria-live", "polite");
   toggle.addEventListener("click", pauseOrResume);
   step.addEventListener("click", oneStep);
+  again.addEventListener("click", chooseAgain);
   root.replaceChildren(own, bar);
   const drawReplay = replayBar(bar);
   return (kinds) => {
@@ -93,14 +112,18 @@ export function wheel(root) {
       root.setAttribute("aria-label", say("views.wheel.title"));
       write(step, say("views.wheel.step"));
       step.title = say("views.wheel.step_help");
+      write(again, say("views.wheel.again"));
+      again.title = say("views.wheel.again_help");
       write(name, say("views.wheel.speed"));
       wordSpeeds(select);
     }
+    again.disabled = !canFork() || store.pinned === null;
     if (!["look", "state", "run", "steps", "branch", "tree", "head"].some((kind) => kinds.has(kind))) return;
+    if (kinds.has("state")) goOnAtNewSpeed();
     const runs = isRunning();
     write(toggle, say(runs ? "views.wheel.pause" : "views.wheel.resume"));
     toggle.title = say(runs ? "views.wheel.pause_help" : "views.wheel.resume_help");
-    toggle.disabled = runs ? !["prefill", "decoding"].includes(store.state) : !canContinue();
+    toggle.disabled = runs ? !canPause() : !canContinue();
     step.disabled = !canContinue();
     write(note, runs ? "" : lastNote());
   };

@@ -126,3 +126,20 @@ def test_the_librarys_lines_on_memory(
     assert plan.split()[0] == str(4 * 8_192 * 46_080)
     assert 1 <= len(steps) <= 8
     assert all(float(step.split()[2]) < 1e-3 for step in steps)
+
+
+@pytest.mark.default_model
+def test_the_librarys_lines_on_sessions(
+    default_lm: LanguageModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import decoding
+
+    monkeypatch.setattr(decoding, "load_model", lambda: default_lm)
+    code = next(block for block in code_blocks("python") if "DecodingSession" in block)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    session = names["session"]
+    assert [branch.at for branch in session.tree.branches] == [0, 0]
+    assert session.tree.branches[1].steps[0].token_id == names["second"].token_id
+    assert session.tree.parting(0, 1) == 0
+    assert str(session.tree.branches[1].restorations) in capsys.readouterr().out

@@ -242,6 +242,11 @@ def test_a_run_is_kept_as_files_and_opened_again_without_a_model(served, ann):
     assert table.headers["content-type"].startswith("text/csv")
     assert len(table.text.splitlines()) >= 9
 
+    replay = httpx.get(f"{url}trace/{run}.html", timeout=30)
+    assert replay.headers["content-type"] == "application/octet-stream"
+    assert replay.headers["content-disposition"].endswith('.html"')
+    assert replay.content.startswith(b"<!doctype html>")
+
     path, shown = ann.open(kept.content, name="../../../etc/x.json")
     assert (shown["state"], shown["b"], shown["total"]) == ("finished", 1, 6)
     assert shown["run"] != run

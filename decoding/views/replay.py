@@ -32,7 +32,7 @@ ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("latency", "latency-panel"),
         ),
     ),
-    ("", (("layers", "layers-panel"), ("trace", "trace-panel"))),
+    ("memory", (("layers", "layers-panel"), ("trace", "trace-panel"))),
 )
 
 _IMPORT = re.compile(r'^import (?:\{([^}]*)\} from )?"\./([\w-]+)\.js";\n', re.MULTILINE)
@@ -93,12 +93,12 @@ def _add_module(name: str, done: dict[str, str], above: tuple[str, ...]) -> None
     body = _EXPORT.sub("", _IMPORT.sub(_imported, source))
     if left := _OTHER_MODULE_WORD.search(body):
         raise ValueError(f"{name}.js: cannot be bundled: {left.group()}")
-    is_entry = not above
-    done[name] = (
-        body
-        if is_entry
-        else f"const {_variable(name)} = (() => {{\n{body}\nreturn {{ {', '.join(exported)} }};\n}})();"
-    )
+    done[name] = _wrapped(name, body, exported) if above else body
+
+
+def _wrapped(name: str, body: str, exported: list[str]) -> str:
+    given = f"return {{ {', '.join(exported)} }};"
+    return f"const {_variable(name)} = (() => {{\n{body}\n{given}\n}})();"
 
 
 def _imported(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from decoding.errors import TraceError
 from decoding.trace_csv import trace_csv
 from decoding.trace_file import read_trace, trace_json
 from decoding.views.frames import error_message, page_frame
+from decoding.views.replay import replay_html
 from decoding.views.run_log import LastLogs, RunLog
 from decoding.views.settings import RequestError
 from decoding.views.streams import SECONDS_A_FRAME, told
@@ -132,8 +133,6 @@ def _csv(trace: DecodingTrace) -> bytes:
 
 
 def _html(trace: DecodingTrace) -> bytes:
-    from decoding.views.replay import replay_html
-
     return replay_html(trace).encode()
 
 
