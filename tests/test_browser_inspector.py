@@ -183,6 +183,22 @@ def test_a_candidate_is_continued_with_by_keys(visit: Visit, address: str) -> No
     assert page.evaluate("document.activeElement.id") == "token-stream"
 
 
+def test_a_setting_between_a_sliders_steps_is_tried_as_it_is(
+    visit: Visit, address: str, lm: LanguageModel
+) -> None:
+    page = visit(address)
+    run_to_end(page, PROMPT, charts=False)
+    page.evaluate("decodingLive.store.changes = []; decodingLive.store.config.temperature = 0.72")
+    choose(page, INDEX)
+    move(page, "top_k", 7)
+    shows(page, ".would", "same draw")
+    rows = page.evaluate(STAGE_ROWS)
+    assert [row[0] for row in rows[1:3]] == ["temperature 0.72", "top_k 7"]
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#inspector-panel", state="hidden")
+
+
 def test_what_the_server_refuses_and_what_is_only_recorded_is_said(
     visit: Visit, address: str
 ) -> None:

@@ -24,16 +24,12 @@ SHOW = """index =>
 WATCH = """index => { window.painted = new Promise(resolve => {
   addEventListener("click", () => {
     const began = performance.now();
-    const look = () => {
-      const title = document.querySelector("#inspector-panel .is-open h2");
-      if (!title?.textContent.includes(`${(index + 1).toLocaleString("en")}:`)) {
-        return requestAnimationFrame(look);
-      }
-      const channel = new MessageChannel();
-      requestAnimationFrame(() => {
-        channel.port1.onmessage = () => resolve(performance.now() - began);
-        channel.port2.postMessage(0);
-      });
+    const channel = new MessageChannel();
+    const look = () => requestAnimationFrame(() => channel.port2.postMessage(0));
+    channel.port1.onmessage = () => {
+      const title = document.querySelector("#inspector-panel .is-open h2")?.textContent;
+      if (!title?.includes(`${(index + 1).toLocaleString("en")}:`)) return look();
+      resolve(performance.now() - began);
     };
     look();
   }, {capture: true, once: true});
