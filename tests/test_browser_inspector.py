@@ -147,6 +147,8 @@ def test_the_search_finds_a_token_that_no_step_lists_and_continues_with_it(
     assert row.get_attribute("data-token-id") == "7"
     assert int(row.locator(".rank").inner_text()) >= 1
     assert row.locator("code").inner_text() == "‹BEL›"
+    assert page.is_visible("#inspector-panel")
+    page.wait_for_selector(".found .once[aria-disabled='false']")
     page.click(".found .once")
     page.wait_for_function(
         "decodingLive.store.branch === 1 && decodingLive.store.steps.length === 5"
