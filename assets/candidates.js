@@ -30,9 +30,13 @@ function numbers(p, q) {
   return make("span", { className: "numbers" }, `${percent(p)} → `, after);
 }
 
-function spoken({ text, p, q, rank }, key) {
+const rankOf = ({ rank }) => (rank === null ? "–" : count(rank));
+
+function spoken(entry, key) {
+  const { text, p, q } = entry;
+  const rank = rankOf(entry);
   const after = q > 0 ? percent(q) : say("views.inspector.cut");
-  return say(`views.inspector.${key}`, { token: visible(text || "∅"), p: percent(p), after, rank: count(rank) });
+  return say(`views.inspector.${key}`, { token: visible(text || "∅"), p: percent(p), after, rank });
 }
 
 function signs({ isOwn, isNext }) {
@@ -47,7 +51,7 @@ function row(entry, top, isAllowed) {
     "button",
     { type: "button", className: "go" },
     signs(entry),
-    make("span", { className: "rank" }, count(entry.rank)),
+    make("span", { className: "rank" }, rankOf(entry)),
     tokenName(entry.text),
     bars(entry.p, entry.q, top),
     numbers(entry.p, entry.q),

@@ -12,7 +12,7 @@ const FEW = 12;
 const NUMBERS_WIDTH = 96;
 const MARGIN = { l: 128, r: 12, t: 2, b: 22 };
 
-/** The step with what other settings would make of it, where such are tried on it. */
+// The step with what other settings would make of it, where such are tried on it.
 function shownStep() {
   const step = store.steps[at()];
   const preview = step && previewOf(step.i);
@@ -40,7 +40,7 @@ function note(candidate) {
   return q > 0 ? `${points(p)} → <b>${points(q)}</b>` : `${points(p)} ${say("views.distribution.cut")}`;
 }
 
-/** A dot for the token that was taken, a diamond for the one that would be. */
+// A dot for the token that was taken, a diamond for the one that would be.
 const sign = (step, id) => (id === step.id ? "●" : "") + (id === step.next ? "◆" : "");
 
 function detailOf(step) {
@@ -125,9 +125,9 @@ function figureOf(step, limit, width) {
     },
     text: [
       say("views.distribution.title"),
-      ...rows.map(([id, text, p, q]) => {
-        return `${sign(step, id)} ${visible(text)} ${percent(p)} → ${q > 0 ? percent(q) : say("views.distribution.cut")}`;
-      }),
+      ...rows.map(([id, text, p, q]) =>
+        `${sign(step, id)} ${visible(text)} ${percent(p)} → ${q > 0 ? percent(q) : say("views.distribution.cut")}`.trim(),
+      ),
       `${say("views.distribution.others")} ${percent(others)}`,
     ].join("; "),
   };
@@ -149,6 +149,7 @@ export function distribution(root) {
     make("header", {}, name, toggle), detail, empty, box, key,
   );
   let limit = FEW;
+  let shown = null;
   const chart = new Chart(box, () => {
     const step = shownStep();
     return step ? figureOf(step, limit, chart.size.width - MARGIN.l - MARGIN.r) : { data: [], layout: baseLayout(), text: "" };
@@ -169,14 +170,24 @@ export function distribution(root) {
       toggle.textContent = say("views.distribution.all");
     }
     // Greedy decoding draws nothing: it takes the largest of what the settings left.
-    write(drawn, say(store.config.do_sample === false ? "views.distribution.settled" : "views.distribution.drawn"));
+    const drawnFrom = store.config.do_sample === false ? "views.distribution.settled" : "views.distribution.drawn";
+    write(drawn, say(step?.next === undefined ? drawnFrom : "views.inspector.preview"));
     root.classList.toggle("is-empty", !step);
     toggle.hidden = !step || step.c.length <= FEW;
-    if (!step) return write(detail, "");
+    if (!step) {
+      shown = null;
+      return write(detail, "");
+    }
     root.classList.toggle("is-preview-chart", step.next !== undefined);
     if (!["look", "cursor", "steps", "run", "inspection"].some((kind) => kinds.has(kind))) return;
+    // A token that is pointed at and then chosen is drawn already.
+    const source = previewOf(step.i) ?? store.steps[at()];
+    if (source === shown && !kinds.has("look")) return;
+    shown = source;
     write(detail, detailOf(step));
     if (follows() && isRunning()) chart.drawSoon();
+    // The inspector of a step that is chosen comes first: the chart takes longer than it.
+    else if (store.hovered === null && kinds.has("cursor")) requestAnimationFrame(() => chart.draw());
     else chart.draw();
   };
 }

@@ -10,6 +10,9 @@ import { bytes, count, duration, fixed, percent, say } from "./words.js";
 
 const word = (key, args) => say(`views.inspector.${key}`, args);
 
+// An inspection lists so many; a token behind them is there for another reason.
+const FAVOURITES = 20;
+
 const textOf = (step) => step.c.find(([id]) => id === step.id)?.[1] || step.t || step.k;
 
 /** Name and value of each fact that came with the step itself. */
@@ -45,7 +48,7 @@ function candidatesOf(step, preview) {
   const ranks = new Map(preview?.ranks ?? []);
   return (preview?.candidates ?? step.c).map(([id, text, p, q], i) => ({
     id, text, p, q,
-    rank: id === step.id ? step.r : (ranks.get(id) ?? i + 1),
+    rank: id === step.id ? step.r : (ranks.get(id) ?? (i < FAVOURITES || !preview ? i + 1 : null)),
     isOwn: id === step.id,
     isNext: preview?.chosen?.[0] === id,
   }));
@@ -86,8 +89,6 @@ export function inspector(root) {
   const field = make("input", { type: "search", id: "token-search", maxLength: 200, autocomplete: "off" });
   const foundNote = make("p", { className: "reading one-line" });
   const stagesTitle = make("h3", { className: "stages-title" });
-  const continueWith = (token, isOnce) =>
-    order({ branch: store.branch, at: store.pinned, token, steps: isOnce ? 1 : null });
   const candidates = new TokenList(continueWith);
   const found = new TokenList(continueWith, "tokens found");
   const drawTrial = whatIf(trial);
@@ -100,11 +101,21 @@ export function inspector(root) {
   );
 
   close.addEventListener("click", () => leave());
-  root.addEventListener("keydown", (event) => {
-    // A search that holds something is emptied first.
-    if (event.key === "Escape" && !(event.target === field && field.value)) leave();
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || store.pinned === null) return;
+    // A field elsewhere has its own use for this key, and a search is emptied first.
+    const isElsewhere = !root.contains(event.target) && event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (!isElsewhere && !(event.target === field && field.value)) leave();
   });
   field.addEventListener("input", () => search(field.value));
+
+  function continueWith(token, isOnce) {
+    const index = store.pinned;
+    order({ branch: store.branch, at: index, token, steps: isOnce ? 1 : null });
+    // One token more is looked at here; a text that goes on is watched as it grows.
+    if (isOnce) pin(index);
+    else leave();
+  }
 
   function leave() {
     pin(null);
@@ -112,8 +123,9 @@ export function inspector(root) {
   }
 
   let shown = null;
+  let listed = {};
   let drawnStages = null;
-  let place = "";
+  let drawnHits = [];
 
   function drawStep(step, kinds) {
     const isNew = shown !== step;
@@ -123,17 +135,19 @@ export function inspector(root) {
       drawFacts(numbers, step);
     }
     const preview = previewOf(store.pinned);
-    const next = [store.run, store.branch, step.i, preview?.ms, canFork()].join("/");
-    if (next === place && !kinds.has("look") && !kinds.has("inspection")) return;
-    place = next;
+    const isSame = !isNew && preview === listed.preview && canFork() === listed.isAllowed;
+    if (isSame && !kinds.has("look")) return;
+    listed = { preview, isAllowed: canFork() };
     candidates.show(candidatesOf(step, preview), canFork());
   }
 
-  function drawHits(step) {
+  function drawHits(step, isForced) {
     const answer = hits();
     field.hidden = foundNote.hidden = !store.live;
     found.list.hidden = !answer;
-    found.show(answer ? foundOf(step, answer) : [], canFork());
+    const drawn = [answer, step, canFork()];
+    if (isForced || drawn.some((part, i) => part !== drawnHits[i])) found.show(answer ? foundOf(step, answer) : [], canFork());
+    drawnHits = drawn;
     write(foundNote, answer ? word("found", { n: answer.found.length, text: answer.find }) : sought() ? "" : word("search_help"));
   }
 
@@ -177,7 +191,7 @@ export function inspector(root) {
     trial.hidden = !store.live;
     if (kinds.has("inspection") || kinds.has("look") || kinds.has("cursor") || kinds.has("head")) {
       drawMeasured(step, kinds.has("look"));
-      drawHits(step);
+      drawHits(step, kinds.has("look"));
     }
     drawTrial();
   };

@@ -50,16 +50,18 @@ function slider(name, { low, step }) {
 
 function takeValues(controls, doSample, values) {
   doSample.checked = values.do_sample;
-  for (const [name, { input }] of Object.entries(controls)) {
+  for (const [name, control] of Object.entries(controls)) {
     const { usual, high } = SLIDERS[name];
-    input.max = values[name] > usual ? high : usual;
-    input.value = values[name];
+    control.input.max = values[name] > usual ? high : usual;
+    control.input.value = values[name];
+    // A value between the slider's steps stays what it is until the slider is moved.
+    control.now = values[name];
   }
 }
 
 function writeValues(controls, doSample) {
-  for (const [name, { input, value }] of Object.entries(controls)) {
-    write(value, input.value);
+  for (const [name, { input, value, now }] of Object.entries(controls)) {
+    write(value, String(now));
     input.disabled = SLIDERS[name].isSampling === true && !doSample.checked;
   }
 }
@@ -88,9 +90,11 @@ export function whatIf(root) {
   const values = () => ({
     ...settingsAt(store.pinned),
     do_sample: doSample.checked,
-    ...Object.fromEntries(Object.entries(controls).map(([name, { input }]) => [name, Number(input.value)])),
+    ...Object.fromEntries(Object.entries(controls).map(([name, { now }]) => [name, now])),
   });
-  root.addEventListener("input", () => {
+  root.addEventListener("input", ({ target }) => {
+    const moved = Object.values(controls).find(({ input }) => input === target);
+    if (moved) moved.now = Number(target.value);
     writeValues(controls, doSample);
     tryOut(values());
   });
