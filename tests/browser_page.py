@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -31,6 +32,8 @@ def slow_llama(vocab_size: int, seconds: float = 0.0) -> Any:
     model = tiny_model("llama", vocab_size=vocab_size, max_position_embeddings=8192)
     forward = model.forward
 
+    # The signature tells whether a cache can be cut back and read on from.
+    @functools.wraps(forward)
     def pause_and_forward(*args: Any, **kwargs: Any) -> Any:
         time.sleep(seconds)
         return forward(*args, **kwargs)
