@@ -8,11 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import byte_tokenizer, tiny_model
+from traces import made_trace
 
 from decoding import LanguageModel
 from decoding.session import DecodingSession
@@ -86,6 +88,15 @@ def test_what_was_written_stands_nowhere_as_markup(html: str, trace: DecodingTra
 def test_the_trace_is_in_it_whole(html: str, trace: DecodingTrace) -> None:
     assert unpacked(html, "recorded-trace") == trace_json(trace)
     assert read_trace(unpacked(html, "recorded-trace")) == trace
+
+
+def test_half_a_character_in_any_fact_is_no_obstacle() -> None:
+    half = "</script>\ud800"
+    made = replace(made_trace(half), created=half, revision=half, versions={half: half})
+    html = replay_html(made).encode().decode()
+    facts = re.search(r'id="recorded-facts">(.*?)</script>', html)
+    assert facts is not None
+    assert json.loads(facts[1]) == {"created": half, "versions": {half: half}, "revision": half}
 
 
 def test_its_frames_hold_every_branch(html: str, trace: DecodingTrace) -> None:

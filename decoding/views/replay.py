@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from decoding.trace_file import trace_json
+from decoding.views.frames import to_json
 from decoding.views.run_log import RunLog
 from decoding.views.serving import PLOTLY
 from decoding.views.texts import ASSETS, texts
@@ -143,7 +143,7 @@ def _facts(trace: DecodingTrace) -> dict[str, Any]:
 
 
 def _data(elem_id: str, value: object) -> str:
-    data = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+    data = to_json(value).replace("<", "\\u003c")
     return f'<script type="application/json" id="{elem_id}">{data}</script>'
 
 
