@@ -85,7 +85,7 @@ class ScriptedModel:
         return self.pauses[key] > pauses
 
     def pause(self, key):
-        self.pauses[key] += 1
+        self.pauses[key] = self.pauses.get(key, 0) + 1
 
     def forget(self, key):
         self.forgotten.append(key)
@@ -326,6 +326,24 @@ def test_a_paused_run_goes_on_where_it_was(scripted):
     assert [s["i"] for f in frames for s in f["steps"]] == [5, 6, 7, 8]
     assert frames[-1]["state"] == "finished"
     assert runs.line.streams == {}
+
+
+@pytest.mark.parametrize("ending", ["paused", "stopped"])
+def test_an_end_that_is_asked_for_before_there_is_a_stream_counts(scripted, monkeypatch, ending):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    model.let(6)
+    end, start = {"paused": runs.pause, "stopped": runs.stop}[ending], runs.line.open
+
+    def late(owner, make):
+        end("ann")
+        return start(owner, make)
+
+    monkeypatch.setattr(runs.line, "open", late)
+    last = read(runs.resume("ann", more(run)))[-1]
+    assert last["state"] == ending
+    assert last["total"] <= 4
+    assert read(runs.frames("ann", ask()))[-1]["total"] <= 1
 
 
 def test_a_fork_is_a_branch_of_its_own(scripted):

@@ -139,7 +139,7 @@ class Runs:
         run = turn.run
         try:
             while True:
-                stream = turn.begin(self._open(visitor, start))
+                stream = self._begun(visitor, turn, start)
                 try:
                     yield from self._shown(turn, stream)
                 finally:
@@ -161,6 +161,14 @@ class Runs:
             with self._lock:
                 if self._turns.get(visitor) is turn:
                     del self._turns[visitor]
+
+    def _begun(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> RunStream:
+        stream = turn.begin(self._open(visitor, start))
+        with self._lock:
+            # It may have been told to end before there was a stream that could be ended.
+            if turn.is_over and turn.ending is not None:
+                self._halt(turn)
+        return stream
 
     def _shown(self, turn: Turn, stream: RunStream) -> Iterator[str]:
         run, tree = turn.run, None
@@ -195,11 +203,14 @@ class Runs:
             if turn is None:
                 return
             turn.end(ending)
-            self.model.pause(turn.run.log_id)
-            if turn.stream is not None and not turn.stream.started:
-                self.line.close(turn.stream)
+            self._halt(turn)
             if ending is None:
                 del self._turns[visitor]
+
+    def _halt(self, turn: Turn) -> None:
+        self.model.pause(turn.run.log_id)
+        if turn.stream is not None and not turn.stream.started:
+            self.line.close(turn.stream)
 
     def _open(self, visitor: str, start: Callable[[], Stream[Any]]) -> RunStream:
         return self.line.open(("run", visitor), start)

@@ -59,6 +59,11 @@ class Turn:
         self._is_over.set()
 
     @property
+    def is_over(self) -> bool:
+        """Whether it was told to end."""
+        return self._is_over.is_set()
+
+    @property
     def batch(self) -> int | None:
         """How many inferences are decoded at once: as few as frames can show."""
         if self._speed is None:
