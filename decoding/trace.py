@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import platform
 import re
@@ -75,7 +74,8 @@ def trace_of(session: DecodingSession) -> DecodingTrace:
         seed=session.seed,
         use_cache=session.use_cache,
         top_candidates=session.top_candidates,
-        branches=tuple(_copied(branch) for branch in session.tree.branches),
+        # The list first: where the session goes on meanwhile, a parent only gets longer.
+        branches=tuple(_copied(branch) for branch in list(session.tree.branches)),
     )
 
 
@@ -121,15 +121,12 @@ def _is_message(message: Any) -> bool:
 
 def _copied(branch: Branch) -> Branch:
     """The branch as it is now; its settings as JSON has them, tuples as lists."""
-    changes = [replace(change, settings=_plain(change.settings)) for change in branch.changes]
-    return Branch(
-        branch.number,
-        branch.parent,
-        branch.at,
-        list(branch.steps),
-        changes,
-        copy.copy(branch.restorations),
-    )
+    copied = Branch(branch.number, branch.parent, branch.at, list(branch.steps))
+    # What belongs to a step is there before it is, and its step may have come since.
+    changes = [change for change in list(branch.changes) if change.index < copied.length]
+    copied.changes = [replace(change, settings=_plain(change.settings)) for change in changes]
+    copied.restorations = [r for r in list(branch.restorations) if r.index < copied.length]
+    return copied
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,39 @@ def test_it_does_not_grow_with_the_session(tiny_lm: LanguageModel) -> None:
     trace = session.trace()
     session.step()
     assert len(trace.branches[0].steps) == 1
+
+
+class Growing(list[Any]):
+    """A list; once it was read, the session goes on: as another thread may have it."""
+
+    def __init__(self, items: list[Any], grow: Callable[[], object]) -> None:
+        super().__init__(items)
+        self.grow = grow
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self[:]
+        self.grow()
+
+
+@pytest.mark.parametrize("read", ["steps", "changes", "restorations"])
+def test_a_session_that_goes_on_meanwhile(tiny_lm: LanguageModel, read: str) -> None:
+    session = session_of(tiny_lm)
+    list(session.run(2))
+    branch = session.tree.branches[0]
+
+    def go_on() -> None:
+        setattr(branch, read, getattr(branch, read)[:])
+        session.free()
+        session.configure(temperature=0.5)
+        session.step()
+        session.fork(2)
+
+    setattr(branch, read, Growing(getattr(branch, read), go_on))
+    trace = session.trace()
+    (kept,) = trace.branches
+    assert (len(kept.steps), len(branch.steps), len(session.tree.branches)) == (2, 3, 2)
+    assert [change.index for change in kept.changes] == [0]
+    assert kept.restorations == []
 
 
 def test_it_outlives_the_model(tiny_lm: LanguageModel) -> None:
