@@ -506,6 +506,33 @@ def test_a_rest_ends_at_once_when_the_run_is_paused(scripted):
     assert (last["state"], last["total"]) == ("paused", 1)
 
 
+def test_a_run_that_rests_while_the_line_fills_waits_for_a_place(scripted):
+    runs, model = scripted(steps=4, waiting=0)
+    model.let(4)
+    slow = runs.frames("ann", ask(), json.dumps({"speed": 8}))
+    next_where(slow, lambda f: f["total"] == 1)
+    other = model.worker.stream(lambda _: iter(()))
+    runs.line.streams[other] = ("run", "bob")
+    assert {json.loads(next(slow))["state"] for _ in range(2)} == {"decoding"}
+    runs.line.close(other)
+    last = read(slow)[-1]
+    assert (last["state"], last["total"]) == ("finished", 4)
+
+
+def test_a_run_that_waits_for_a_place_after_its_rest_can_pause(scripted):
+    runs, model = scripted(steps=9, waiting=0)
+    run = written(runs, model)
+    slow = runs.resume("ann", more(run, speed=20))
+    model.let(2)
+    next_where(slow, lambda f: f["total"] == 5)
+    other = model.worker.stream(lambda _: iter(()))
+    runs.line.streams[other] = ("run", "bob")
+    threading.Timer(0.1, runs.pause, ["ann"]).start()
+    started = time.monotonic()
+    assert read(slow)[-1]["state"] == "paused"
+    assert time.monotonic() - started < 2
+
+
 def test_a_speed_that_is_none_is_refused(scripted):
     runs, _ = scripted()
     (refused,) = read(runs.frames("ann", ask(), '{"speed": -1}'))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from functools import partial
 from threading import RLock
@@ -16,7 +16,14 @@ from decoding.views.frames import error_message, model_frame, page_frame, say
 from decoding.views.live import Model
 from decoding.views.run_log import LastLogs, RunLog
 from decoding.views.settings import Limits, RequestError
-from decoding.views.streams import SECONDS_A_SIGN_OF_LIFE, Line, RunStream, paced, told
+from decoding.views.streams import (
+    SECONDS_A_SIGN_OF_LIFE,
+    Line,
+    LineFullError,
+    RunStream,
+    paced,
+    told,
+)
 from decoding.views.turns import Ending, Turn
 from decoding.views.wheel import Order, read_speed, unusable
 from decoding.worker import Stream
@@ -139,7 +146,9 @@ class Runs:
         run = turn.run
         try:
             while True:
-                stream = self._begun(visitor, turn, start)
+                stream = yield from self._admitted(visitor, turn, start)
+                if stream is None:
+                    break
                 try:
                     yield from self._shown(turn, stream)
                 finally:
@@ -161,6 +170,20 @@ class Runs:
             with self._lock:
                 if self._turns.get(visitor) is turn:
                     del self._turns[visitor]
+
+    def _admitted(
+        self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
+    ) -> Generator[str, None, RunStream | None]:
+        """The stream; `None` where a run found the line full after a rest, and then was ended."""
+        while True:
+            try:
+                return self._begun(visitor, turn, start)
+            except LineFullError:
+                if not turn.has_begun:
+                    raise
+            if turn.is_over_after(SECONDS_A_SIGN_OF_LIFE):
+                return None
+            yield turn.run.next_frame()
 
     def _begun(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> RunStream:
         stream = turn.begin(self._open(visitor, start))

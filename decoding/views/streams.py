@@ -25,6 +25,10 @@ SECONDS_A_SIGN_OF_LIFE = 0.25
 log = logging.getLogger(__name__)
 
 
+class LineFullError(RequestError):
+    """As many wait as may."""
+
+
 class Line:
     """The streams of all visitors, so that no more of them wait than the operator allows.
 
@@ -41,11 +45,11 @@ class Line:
         """The stream that `start` makes.
 
         Raises:
-            RequestError: as many wait as may.
+            LineFullError: as many wait as may.
         """
         with self._lock:
             if len(self.streams) > self._waiting:
-                raise RequestError(
+                raise LineFullError(
                     f"{self._waiting} runs are waiting already, which is all this page "
                     "takes: try again in a minute.",
                     "queue_full",

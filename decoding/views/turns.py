@@ -63,6 +63,10 @@ class Turn:
         """Whether it was told to end."""
         return self._is_over.is_set()
 
+    def is_over_after(self, seconds: float) -> bool:
+        """The same so many seconds from now, or sooner where it is over."""
+        return self._is_over.wait(seconds)
+
     @property
     def batch(self) -> int | None:
         """How many inferences are decoded at once: as few as frames can show."""
@@ -73,7 +77,7 @@ class Turn:
 
     def goes_on(self) -> bool:
         """Whether more is to follow the inferences that have ended."""
-        if self._speed is None or self._is_over.is_set() or self.run.state == "finished":
+        if self._speed is None or self.is_over or self.run.state == "finished":
             return False
         if self._left is not None:
             self._left -= self.batch or 0
@@ -82,13 +86,13 @@ class Turn:
     def resting(self) -> Iterator[str]:
         """Signs of life until the next inference is due or all is over."""
         while (left := self._due - time.monotonic()) > 0:
-            if self._is_over.wait(min(left, SECONDS_A_SIGN_OF_LIFE)):
+            if self.is_over_after(min(left, SECONDS_A_SIGN_OF_LIFE)):
                 return
             if left > SECONDS_A_SIGN_OF_LIFE:
                 yield self.run.next_frame()
 
     def next_order(self) -> ContinueOrder | None:
         """What follows; `None` when it is over."""
-        if self._is_over.is_set():
+        if self.is_over:
             return None
         return ContinueOrder(self.run.branch, self.run.total, steps=self.batch)
