@@ -237,7 +237,7 @@ def make_tree(steps=3, changes=({"seed": 7},)):
 def run_of(tree):
     run = RunLog()
     run.add(HEAD)
-    run.follow(tree)
+    run.take(tree.branches[-1].steps[-1:], tree)
     return run
 
 
@@ -269,7 +269,7 @@ def test_a_branch_sends_its_own_steps_by_their_place_on_its_path():
     branch.restorations.append(Restoration(2, 9, 0, 0.0012345678))
     branch.changes.append(SettingsChange(2, {"seed": 7, "top_p": 0.5}))
     branch.steps.extend([make_step(2, is_forced=True), make_step(3, finish_reason="eos")])
-    run.follow(tree)
+    run.take(branch.steps, tree)
     frame = json.loads(run.next_frame())
     assert (frame["b"], frame["start"], frame["total"], frame["state"]) == (1, 2, 4, "finished")
     assert [step["i"] for step in frame["steps"]] == [2, 3]
@@ -288,10 +288,42 @@ def test_going_on_at_the_end_tells_the_tree_once_and_only_what_is_new():
     run.next_frame()
     run.go_on(0)
     tree.branches[0].steps.append(make_step(3))
-    run.follow(tree)
+    run.take(tree.branches[0].steps[3:], tree)
     frame = json.loads(run.next_frame())
     assert (frame["tree"], frame["start"], frame["total"]) == ([[None, 0, 4]], 3, 4)
     assert "tree" not in json.loads(run.next_frame())
+
+
+def test_a_late_step_of_another_branch_does_not_take_the_word():
+    tree = make_tree(3)
+    tree.add(0, 1).steps.append(make_step(1))
+    run = run_of(tree)
+    run.next_frame()
+    run.go_on(0)
+    tree.branches[1].steps.append(make_step(2, finish_reason="eos"))
+    run.take([], tree)
+    assert (run.branch, run.state) == (0, "prefill")
+    tree.branches[0].steps.append(make_step(3))
+    run.take(tree.branches[0].steps[3:], tree)
+    frame = json.loads(run.next_frame())
+    assert (frame["b"], frame["state"], frame["total"]) == (0, "decoding", 4)
+    assert frame["tree"] == [[None, 0, 4], [0, 1, 3]]
+
+
+def test_what_goes_on_after_an_end_that_no_longer_holds_is_a_branch_behind_it():
+    tree = make_tree(2)
+    tree.branches[0].steps.append(make_step(2, finish_reason="length"))
+    run = run_of(tree)
+    assert json.loads(run.next_frame())["state"] == "finished"
+    run.go_on(0)
+    tree.add(0, 3).steps.append(make_step(3))
+    run.take(tree.branches[1].steps, tree)
+    frame = json.loads(run.next_frame())
+    assert (frame["b"], frame["start"], frame["total"], frame["state"]) == (1, 3, 4, "decoding")
+    assert frame["tree"] == [[None, 0, 3], [0, 3, 4]]
+    assert len(run.tokens.tokens) == 4
+    again = json.loads(run.frame_from(0, 0))
+    assert [step["fin"] for step in again["steps"]] == [None, None, "length"]
 
 
 def test_any_branch_can_be_asked_for_whatever_is_written():

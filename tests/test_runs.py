@@ -494,6 +494,21 @@ def test_a_speed_counts_the_inferences_it_was_given(scripted):
     assert (last["state"], last["total"]) == ("paused", 5)
 
 
+def test_a_late_step_elsewhere_leads_no_slow_run_astray(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    model.let(1)
+    read(runs.resume("ann", more(run, at=1, steps=1)))
+    assert runs.last_runs.find(run).branch == 1
+    slow = runs.resume("ann", more(run, steps=2, speed=8))
+    next(slow)
+    model.trees[run].branches[1].steps.append(make_step(2, finish_reason="eos"))
+    model.let(2)
+    last = read(slow)[-1]
+    assert (last["b"], last["total"], last["state"]) == (0, 5, "paused")
+    assert [branch.length for branch in model.trees[run].branches] == [5, 3]
+
+
 def test_a_rest_ends_at_once_when_the_run_is_paused(scripted):
     runs, model = scripted(steps=9)
     model.let(9)

@@ -39,6 +39,12 @@ class BranchLog:
         self.steps.append(to_json(step_fields(step)))
 
 
+def holds(branch: Branch, step: DecodingStep) -> bool:
+    """Whether this very step is one of the branch's own."""
+    place = step.index - branch.at
+    return 0 <= place < len(branch.steps) and branch.steps[place] is step
+
+
 def change_fields(branches: Iterable[Branch]) -> list[list[Any]]:
     """`[branch, index, settings]` of every change, the settings of the beginning included."""
     return [

@@ -13,7 +13,13 @@ from decoding.facts import ModelFacts
 from decoding.run import RunHead
 from decoding.step import DecodingStep
 from decoding.tree import DecodingTree
-from decoding.views.branch_log import BranchLog, change_fields, note_fields, plain_settings
+from decoding.views.branch_log import (
+    BranchLog,
+    change_fields,
+    holds,
+    note_fields,
+    plain_settings,
+)
 from decoding.views.frames import Message, head_fields, to_json
 
 if TYPE_CHECKING:
@@ -109,31 +115,46 @@ class RunLog:
         return branch < len(self._branches)
 
     def take(self, events: Iterable[RunHead | DecodingStep], tree: DecodingTree | None) -> None:
-        """What came: with a tree the steps are taken from that, in their branches."""
+        """What came of the stream that writes: with a tree the steps are taken from that.
+
+        The branch that is written is the one that the last step of the stream is in: a step of
+        an earlier stream may still arrive in another.
+        """
+        newest = None
         for event in events:
             if tree is None or isinstance(event, RunHead):
                 self.add(event)
+            else:
+                newest = event
         if tree is not None:
-            self.follow(tree)
+            self.follow(tree, newest)
 
     def add(self, event: RunHead | DecodingStep) -> None:
         """Takes the head, or the next step where there is one branch only."""
         if isinstance(event, DecodingStep):
-            self._add_step(self.branch, event)
+            self._branches[self.branch].add(event)
+            self._write(self.branch, event)
             return
         self._head = to_json({**head_fields(event), "live": self.is_live})
         self._model = event.model
         self._prompt_ids = [token.token_id for token in event.prompt]
 
-    def follow(self, tree: DecodingTree) -> None:
-        """Takes all that a tree holds and that is not known yet."""
+    def follow(self, tree: DecodingTree, newest: DecodingStep | None = None) -> None:
+        """Takes all that a tree holds and that is not known yet.
+
+        Args:
+            tree: of the run.
+            newest: the step that was written last, where it is known.
+        """
         with self._lock:
             branches = list(tree.branches)
             for branch in branches:
                 if branch.number == len(self._branches):
                     self._branches.append(BranchLog(branch.parent, branch.at))
                 for step in branch.steps[len(self._branches[branch.number].steps) :]:
-                    self._add_step(branch.number, step)
+                    self._branches[branch.number].add(step)
+                if newest is not None and holds(branch, newest):
+                    self._write(branch.number, newest)
             # A step's change and note are there before it is.
             self._changes, self._notes = change_fields(branches), note_fields(branches)
 
@@ -167,8 +188,7 @@ class RunLog:
             self.branch, self.state = number, "finished" if number == last else "decoding"
             yield self.next_frame()
 
-    def _add_step(self, branch: int, step: DecodingStep) -> None:
-        self._branches[branch].add(step)
+    def _write(self, branch: int, step: DecodingStep) -> None:
         self.branch, self.state = branch, "finished" if step.finish_reason else "decoding"
 
     def _tokens_of(self, number: int) -> list[tuple[int, str]]:

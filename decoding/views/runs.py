@@ -10,8 +10,9 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from decoding.run import ContinueOrder, RunRequest
+from decoding.run import ContinueOrder, RunHead, RunRequest
 from decoding.step import DecodingStep
+from decoding.tree import DecodingTree
 from decoding.views.frames import error_message, model_frame, page_frame, say
 from decoding.views.live import Model
 from decoding.views.run_log import LastLogs, RunLog
@@ -160,12 +161,7 @@ class Runs:
                 if order is None:
                     break
                 start = partial(self.model.resume, run.log_id, order, run.on_prefill)
-            shown = run.total
-            run.take([], self.model.tree(run.log_id))
-            # A run that a newer one replaced says no more: it would come after that one.
-            is_said = run.state == "finished" and run.total == shown
-            if turn.ending is not None and not is_said:
-                yield _last_frame(run, turn.ending)
+            yield from self._ended(turn)
         finally:
             with self._lock:
                 if self._turns.get(visitor) is turn:
@@ -198,16 +194,36 @@ class Runs:
         if not turn.has_begun:
             yield self._waiting_frame(stream)
         for events in paced(stream):
-            if turn.ending is None:
-                return
             tree = tree or self.model.tree(run.log_id)
-            run.take(events, tree)
+            if not self._taken(turn, events, tree):
+                return
             turn.has_begun = turn.has_begun or (run.has_head and stream.started)
             if turn.has_begun:
                 self.last_runs.keep(run)
                 yield run.next_frame()
             elif not stream.done:
                 yield self._waiting_frame(stream)
+
+    def _taken(
+        self, turn: Turn, events: list[RunHead | DecodingStep], tree: DecodingTree | None
+    ) -> bool:
+        """Whether the turn still had the word."""
+        with self._lock:
+            if turn.ending is not None:
+                turn.run.take(events, tree)
+            return turn.ending is not None
+
+    def _ended(self, turn: Turn) -> Iterator[str]:
+        run = turn.run
+        with self._lock:
+            shown = run.total
+            run.take([], self.model.tree(run.log_id))
+            # A run that a newer one replaced says no more: it would come after that one.
+            is_said = run.state == "finished" and run.total == shown
+            if turn.ending is None or is_said:
+                return
+            frame = _last_frame(run, turn.ending)
+        yield frame
 
     def _take_over(self, visitor: str, turn: Turn) -> None:
         """Its run is this visitor's, and nobody else writes it any more."""

@@ -95,4 +95,4 @@ class Turn:
         """What follows; `None` when it is over."""
         if self.is_over:
             return None
-        return ContinueOrder(self.run.branch, self.run.total, steps=self.batch)
+        return ContinueOrder(self.run.branch, None, steps=self.batch)
