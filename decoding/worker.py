@@ -80,6 +80,23 @@ class Worker:
         """
         return self._promise(self._asides, partial(function, *args, **kwargs))
 
+    def look(self, function: Callable[[IsStopped], R]) -> Future[R]:
+        """An aside that may take long, and can be given up.
+
+        Args:
+            function: called as `function(is_given_up)`, which is true once the future was
+                cancelled; that a future of this kind runs already is no obstacle.
+        """
+        given_up = threading.Event()
+        call = partial(function, lambda: given_up.is_set() or self._has_ended)
+        return self._promise(self._asides, call, _Look(given_up))
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether something else waits, or is under way, while an aside runs."""
+        with self._changed:
+            return self._is_busy or bool(self._line or self._asides)
+
     def stream(self, start: Callable[[IsStopped], Iterator[T]]) -> Stream[T]:
         """The items of an iterator that is made, consumed and closed on this thread.
 
@@ -100,8 +117,10 @@ class Worker:
         self._thread.join(timeout)
         atexit.unregister(self.shutdown)
 
-    def _promise(self, line: deque[Job], call: Callable[[], R]) -> Future[R]:
-        future: Future[R] = Future()
+    def _promise(
+        self, line: deque[Job], call: Callable[[], R], promise: Future[R] | None = None
+    ) -> Future[R]:
+        future: Future[R] = Future() if promise is None else promise
         self._join(line, partial(self._fulfil, future, call))
         return future
 
@@ -126,9 +145,10 @@ class Worker:
 
     def _work(self) -> None:
         while True:
-            self._look_aside()
             with self._changed:
                 self._is_busy = False
+            self._look_aside()
+            with self._changed:
                 self._changed.wait_for(self._has_work, self._seconds_to_chore())
                 if not self._line:
                     if self._has_ended and not self._asides:
@@ -181,6 +201,18 @@ class Worker:
             # The traceback holds this frame: without this the two keep each other alive
             # until the garbage collector comes by.
             del future
+
+
+class _Look(Future[R]):
+    """A future whose function is told that nobody waits for it any more."""
+
+    def __init__(self, given_up: threading.Event) -> None:
+        super().__init__()
+        self._given_up = given_up
+
+    def cancel(self) -> bool:
+        self._given_up.set()
+        return super().cancel()
 
 
 class Stream(Generic[T]):

@@ -277,6 +277,46 @@ def test_slow_asides_come_one_by_one(worker: Worker) -> None:
     assert order[:4] == ["aside", "item", "aside", "item"]
 
 
+def test_a_look_sees_what_it_holds_up_and_that_it_was_given_up(worker: Worker) -> None:
+    seen: list[bool] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def look(is_given_up: IsStopped) -> list[bool]:
+        seen.append(worker.holds_up)
+        begun.set()
+        assert go.wait(5)
+        return [worker.holds_up, is_given_up()]
+
+    worker.submit(int).result(5)
+    future = worker.look(look)
+    assert begun.wait(5)
+    waiting = worker.submit(int)
+    go.set()
+    assert future.result(5) == [True, False]
+    assert seen == [False]
+    waiting.result(5)
+
+    begun.clear()
+    go.clear()
+    future = worker.look(look)
+    assert begun.wait(5)
+    assert not future.cancel(), "it runs, and is told all the same"
+    go.set()
+    assert future.result(5) == [False, True]
+
+
+def test_a_look_between_two_items_holds_up_their_stream(worker: Worker) -> None:
+    tap = Tap()
+    stream = worker.stream(tap)
+    assert tap.reached.wait(5)
+    future = worker.look(lambda _: worker.holds_up)
+    tap.go.release()
+    assert future.result(5)
+    stream.close()
+    tap.go.release()
+    take_all(stream)
+
+
 def test_an_asides_error_is_its_caller_s_and_the_stream_goes_on(worker: Worker) -> None:
     def fail() -> None:
         raise KeyError("lost")
