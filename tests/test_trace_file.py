@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from traces import made_step, made_trace
 
 from decoding import DecodingTrace, TraceError, read_trace, trace_json, write_trace
+from decoding.facts import CacheLayer
+from decoding.records import plain_record
 from decoding.trace_checks import TraceLimits
 from decoding.trace_file import LIMITS
 from decoding.trace_schema import trace_schema
@@ -157,8 +159,10 @@ def test_a_field_twice_among_very_many_is_found_at_once() -> None:
 
 
 def test_ones_own_long_runs_are_read_with_other_limits() -> None:
-    wide = made_step(0, candidates=made_step(0).candidates * 150)
-    trace = replace(made_trace(), branches=(Branch(0, None, 0, [wide]),))
+    one = made_step(0).candidates[1]
+    wide = made_step(0, candidates=tuple(replace(one, token_id=i) for i in range(300)))
+    facts = replace(made_trace().model, vocab_size=300)
+    trace = replace(made_trace(), model=facts, branches=(Branch(0, None, 0, [wide]),))
     assert "candidates must be at most 200" in refused(trace_json(trace))
     assert read_trace(trace_json(trace), TraceLimits(candidates=300)) == trace
 
@@ -192,6 +196,19 @@ def test_a_key_twice_and_numbers_that_are_none() -> None:
 
 
 STEP: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value["branches"][0]["steps"][1]  # noqa: E731
+DISK = {"device": "disk", "layers": [-1], "weight_bytes": 1}
+LAYER = plain_record(CacheLayer("full", 0, 2, 8, 8, 128, 0, None))
+
+
+def note(value: dict[str, Any]) -> Any:
+    return value["branches"][1]["restorations"][0]
+
+
+def leave(value: dict[str, Any], at: int) -> None:
+    """Has the second branch leave the first at another step."""
+    second = value["branches"][1]
+    second["at"] = second["steps"][0]["index"] = at
+    second["restorations"][0]["index"] = second["changes"][0]["index"] = at
 
 
 @pytest.mark.parametrize(
@@ -244,6 +261,43 @@ STEP: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value["branches
         (lambda v: v["prompt_tokens"][0].update(token_id=100), "prompt_tokens[0].token_id"),
         (lambda v: v["model"].update(vocab_size=0), "model.vocab_size must be 1 or more"),
         (lambda v: v.update(top_candidates=0), "top_candidates must be 1 or more"),
+        (lambda v: v.update(seed=-1), "seed must be 0 to 18446744073709551615, not -1"),
+        (lambda v: v.update(seed=2**64), "seed must be 0 to"),
+        (
+            lambda v: v.update(prompt_tokens=v["prompt_tokens"][:1] * (LIMITS.prompt_tokens + 1)),
+            "prompt_tokens must be at most 131,072",
+        ),
+        (lambda v: v["model"].update(context_length=0), "context_length must be 1 or more, not 0"),
+        (lambda v: v["model"].update(weight_bytes=-1), "model.weight_bytes must be 0 or more"),
+        (lambda v: v["model"].update(placement=[DISK]), "model.placement.layers must be 0 or more"),
+        (lambda v: v["model"].update(cache_layers=[LAYER] * 2_001), "cache_layers must be at most"),
+        (lambda v: STEP(v)["kv_cache"].update(tokens=-3), "kv_cache.tokens must be 0 or more"),
+        (lambda v: STEP(v)["kv_cache"].update(layer_bytes=[-5]), "layer_bytes must be 0 or more"),
+        (
+            lambda v: STEP(v)["kv_cache"].update(layer_bytes=[5] * 100_000),
+            "kv_cache.layer_bytes must be at most 2,000",
+        ),
+        (
+            lambda v: STEP(v)["kv_cache"].update(layer_tokens=[1, 2]),
+            "kv_cache.layer_tokens must be as many as layer_bytes",
+        ),
+        (lambda v: STEP(v)["memory"].update(bytes=-1), "memory.bytes must be 0 or more"),
+        (lambda v: STEP(v).update(finish_reason="eos"), "finish_reason must be null before"),
+        (
+            lambda v: STEP(v).update(candidates=STEP(v)["candidates"] * 2),
+            "candidates must be distinct tokens",
+        ),
+        (lambda v: note(v).update(fed_tokens=-4), "restorations[0].fed_tokens must be 0 or more"),
+        (lambda v: note(v).update(seconds="-Infinity"), "restorations[0].seconds must be 0"),
+        (lambda v: note(v).update(reason="nonsense"), "restorations[0].reason must be null or"),
+        (
+            lambda v: v["branches"][1]["changes"].append(v["branches"][1]["changes"][0]),
+            "branches[1].changes[1].index must come after 2, not 2",
+        ),
+        (
+            lambda v: (v["branches"][0]["steps"][2].update(finish_reason="eos"), leave(v, 3)),
+            "branches[1].at must not be after the end",
+        ),
         (lambda v: v["branches"][0].update(at=1), "branches[0] must begin after the prompt"),
         (lambda v: v["branches"][0].update(parent=0), "branches[0] must begin after the prompt"),
         (lambda v: v["branches"][1].update(number=0), "branches[1].number must be 1, not 0"),
@@ -268,6 +322,10 @@ STEP: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value["branches
 )
 def test_what_does_not_fit(wreck: Wreck, told: str) -> None:
     assert told in refused(changed(wreck))
+
+
+def test_a_branch_may_go_on_where_another_reached_its_length() -> None:
+    assert read_trace(changed(lambda value: leave(value, 3))).branches[1].at == 3
 
 
 def test_too_many_steps() -> None:
