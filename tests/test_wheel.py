@@ -343,6 +343,19 @@ def test_a_question_is_given_up_after_a_while(monkeypatch):
     assert model.asked[0].cancelled()
 
 
+def test_a_question_that_the_model_reads_for_is_given_more_time(monkeypatch):
+    monkeypatch.setattr(inspections_room, "SECONDS_WAITED", 0.05)
+    model = SlowModel()
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(Inspections(model, DEFAULT_LIMITS).answer, question())
+        until(lambda: model.asked)
+        model.asked[0].set_running_or_notify_cancel()
+        time.sleep(0.2)
+        assert not answer.done()
+        model.asked[0].set_exception(SessionError("No such step."))
+        assert json.loads(answer.result(5))["error"]["args"] == {"text": "No such step."}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_refused_is_said_in_every_language(language):
     messages = texts()[language]["messages"]

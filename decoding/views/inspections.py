@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from decoding.inspection import Inspection
 
 SECONDS_WAITED = 10.0
+# Once the model reads for it: the model ends that itself where it holds up others.
+SECONDS_READ = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +54,21 @@ class Inspections:
         if earlier is not None:
             earlier.cancel()
         try:
-            return future.result(SECONDS_WAITED)
+            return _waited(future)
         finally:
             future.cancel()
             with self._lock:
                 if self._newest.get(run) is future:
                     del self._newest[run]
+
+
+def _waited(future: Future[Inspection]) -> Inspection:
+    try:
+        return future.result(SECONDS_WAITED)
+    except TimeoutError:
+        if not (future.running() or future.done()):
+            raise
+    return future.result(SECONDS_READ)
 
 
 def _error(message: dict[str, Any]) -> str:
