@@ -142,7 +142,7 @@ def measure_stages(
     favourites = torch.topk(logits, min(top, logits.shape[-1])).indices
     listed = torch.cat([favourites, named, chosen])
     ranked = torch.cat([named, found])
-    ranks = [(logits > logits[token]).count_nonzero() + 1 for token in ranked]
+    ranks = (logits > logits[ranked, None]).sum(dim=-1) + 1
     stages = [_stage_row(before, after) for before, after in pairwise(rows)]
     return _read(
         _to_host(
@@ -150,7 +150,7 @@ def measure_stages(
                 torch.stack([_entropy_bits(rows[0]), rows[-1].count_nonzero().float()]),
                 chosen,
                 ranked,
-                torch.stack(ranks) if ranks else ranked,
+                ranks,
                 torch.stack([found, rows[0][0, found], rows[-1][0, found]], dim=-1).flatten(),
                 listed,
                 *stages,

@@ -14,6 +14,7 @@ import torch
 from conftest import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     GenerationConfig,
     GenerationMixin,
@@ -82,6 +83,24 @@ def test_a_token_is_listed_once_and_the_likeliest_first() -> None:
     s = staged(logits, top=3, named=torch.tensor([8, 0, 5]), found=torch.tensor([1, 8]))
     assert s.token_ids == (9, 8, 7, 5, 0)
     assert s.ranks == {8: 2, 0: 10, 5: 5, 1: 9}
+
+
+def test_more_tokens_take_no_more_operations() -> None:
+    """On an accelerator each of them would have to be waited for."""
+
+    class Counting(TorchDispatchMode):
+        calls = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any, kwargs: Any = None) -> Any:
+            self.calls += 1
+            return func(*args, **(kwargs or {}))
+
+    def operations(named: list[int]) -> int:
+        with Counting() as counting:
+            staged(torch.arange(10.0), top=3, named=torch.tensor(named))
+        return counting.calls
+
+    assert operations([8, 0, 5, 1, 2]) == operations([8])
 
 
 def test_found_tokens_are_told_apart() -> None:
