@@ -6,11 +6,12 @@ import threading
 import time
 
 import pytest
-from test_frames import FACTS, HEAD, make_step
+from test_frames import FACTS, HEAD, make_step, make_trace
 
 from decoding.errors import DecodingError, LogitsError, SessionError
 from decoding.run import ModelStatus, RunRequest
 from decoding.tree import DecodingTree, Restoration, SettingsChange
+from decoding.views.run_log import LOGS_KEPT, RunLog
 from decoding.views.runs import Runs
 from decoding.views.settings import Limits, RequestError, read_request
 from decoding.views.streams import Line
@@ -94,6 +95,10 @@ class ScriptedModel:
     def tree(self, key):
         is_kept = self.keeps_sessions and key not in self.forgotten
         return self.trees.get(key) if is_kept else None
+
+    def trace(self, key):
+        tree = self.tree(key)
+        return None if tree is None else make_trace(*tree.branches)
 
     def let(self, steps):
         self.turns.release(steps)
@@ -447,6 +452,21 @@ def test_of_two_tabs_that_go_on_at_once_one_writes_the_run(scripted):
     runs.hush = hush
     model.let(6)
     assert sorted(len(read(frames)) > 0 for frames in waiting) == [False, True]
+
+
+def test_a_run_that_was_not_shown_for_long_goes_on_as_long_as_its_session_is_kept(scripted):
+    runs, model = scripted(steps=9)
+    run = written(runs, model)
+    for _ in range(LOGS_KEPT):
+        runs.last_runs.keep(RunLog())
+    again = json.loads(runs.last_runs.find(run).frame_from(1))
+    assert (again["run"], again["state"], len(again["steps"])) == (run, "paused", 2)
+    assert runs.last_runs.find(run) is runs.last_runs.find(run)
+    model.let(6)
+    frames = read(runs.resume("ann", more(run)))
+    assert [s["i"] for f in frames for s in f["steps"]] == list(range(3, 9))
+    assert frames[-1]["state"] == "finished"
+    assert next(f["head"]["live"] for f in frames if "head" in f)
 
 
 def test_generating_anew_and_leaving_forget_what_was_kept(scripted):

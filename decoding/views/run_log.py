@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -76,14 +76,26 @@ class RunLog:
         self._lock = Lock()
 
     @classmethod
-    def from_trace(cls, trace: DecodingTrace) -> RunLog:
-        """A run that was kept in a file; it cannot go on."""
-        run = cls(is_live=False)
+    def from_trace(cls, trace: DecodingTrace, log_id: str | None = None) -> RunLog:
+        """A run as it was recorded.
+
+        Args:
+            trace: of it.
+            log_id: of one that can go on, whose steps were shown before; without it it cannot,
+                as it was kept in a file.
+        """
+        run = cls(is_live=log_id is not None)
+        run.log_id = log_id or run.log_id
         first = next((change.settings for change in trace.branches[0].changes), {})
         config = plain_settings({**first, "seed": trace.seed})
         run.add(RunHead(trace.prompt_tokens, trace.model, config))
-        run.follow(DecodingTree(list(trace.branches)))
-        run.state = "finished"
+        run.take(trace.branches[-1].steps[-1:], DecodingTree(list(trace.branches)))
+        if log_id is None:
+            run.state = "finished"
+            return run
+        run.state = "finished" if run.state == "finished" else "paused"
+        for log in run._branches:
+            log.sent = log.length
         return run
 
     @property
@@ -249,8 +261,18 @@ L = TypeVar("L", bound=Log)
 class LastLogs(Generic[L]):
     """The last logs, for a browser that missed some frames."""
 
-    def __init__(self, kept: int = LOGS_KEPT) -> None:
+    def __init__(
+        self, kept: int = LOGS_KEPT, rebuild: Callable[[str], L | None] | None = None
+    ) -> None:
+        """None is known yet.
+
+        Args:
+            kept: how many.
+            rebuild: makes a log that is asked for and not kept, of its id; `None` where it
+                cannot.
+        """
         self._kept = kept
+        self._rebuild = rebuild
         self._logs: OrderedDict[str, L] = OrderedDict()
         self._lock = Lock()
 
@@ -264,7 +286,12 @@ class LastLogs(Generic[L]):
     def find(self, log_id: str) -> L | None:
         """The log; `None` for one that is not known (any more)."""
         with self._lock:
-            return self._logs.get(log_id)
+            log = self._logs.get(log_id)
+        if log is None and self._rebuild is not None:
+            log = self._rebuild(log_id)
+            if log is not None:
+                self.keep(log)
+        return log
 
     def frame_from(self, log_id: str, start: int) -> str | None:
         """A frame with what came from `start` on; `None` for a log that is not known."""

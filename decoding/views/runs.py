@@ -37,7 +37,7 @@ class Runs:
         self.model = model
         self.limits = limits
         self.line = line
-        self.last_runs: LastLogs[RunLog] = LastLogs()
+        self.last_runs: LastLogs[RunLog] = LastLogs(rebuild=self._rebuilt)
         self._turns: dict[str, Turn] = {}
         self._kept: dict[str, set[str]] = {}
         # Whoever holds it says who writes which run.
@@ -107,7 +107,7 @@ class Runs:
         self._end(visitor, None)
 
     def leave(self, visitor: str) -> None:
-        """Ends all runs of this visitor, and what is kept of the last one; returns at once."""
+        """Ends all runs of this visitor, and what is kept of them; returns at once."""
         self.hush(visitor)
         self.line.stop(("run", visitor))
         with self._lock:
@@ -229,7 +229,7 @@ class Runs:
         """Its run is this visitor's, and nobody else writes it any more."""
         with self._lock:
             for other, had in list(self._turns.items()):
-                if other == visitor or had.run is turn.run:
+                if other == visitor or had.run.log_id == turn.run.log_id:
                     self.hush(other)
             for keys in self._kept.values():
                 keys.discard(turn.run.log_id)
@@ -250,6 +250,11 @@ class Runs:
         self.model.pause(turn.run.log_id)
         if turn.stream is not None and not turn.stream.started:
             self.line.close(turn.stream)
+
+    def _rebuilt(self, key: str) -> RunLog | None:
+        """Sessions are kept for longer than what was encoded of them."""
+        trace = self.model.trace(key)
+        return None if trace is None else RunLog.from_trace(trace, key)
 
     def _open(self, visitor: str, start: Callable[[], Stream[Any]]) -> RunStream:
         return self.line.open(("run", visitor), start)
