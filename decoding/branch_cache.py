@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -27,6 +27,8 @@ from decoding.kv_cache import CACHE_NAMES, cache_of, held_by_layer, storage_byte
 from decoding.sampling import Generation
 from decoding.step import KVCacheSize
 
+MAX_PARKED = 64  # each holds a list of all ids, which no byte of a cache stands for
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -43,7 +45,7 @@ class Place:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Parked:
     """Keys and values of positions that another branch left behind.
 
@@ -51,18 +53,13 @@ class _Parked:
         ids: all tokens up to the last of these positions.
         start: the first of them.
         layers: keys and values of each layer; `None` of one that holds none.
+        bytes: of these.
     """
 
     ids: list[int]
     start: int
     layers: list[tuple[Tensor, Tensor] | None]
-
-    @property
-    def bytes(self) -> int:
-        return storage_bytes(self.tensors())
-
-    def tensors(self) -> Iterable[Tensor]:
-        return chain.from_iterable(pair for pair in self.layers if pair is not None)
+    bytes: int
 
 
 class BranchCache:
@@ -86,7 +83,7 @@ class BranchCache:
         self._prepare = prepare
         self._prompt_tokens = int(self.generation.input_ids.shape[1])
         self._parked: list[_Parked] = []
-        self._most_bytes = 0
+        self._parked_bytes = self._most_bytes = 0
         self._why_empty: str | None = None
         self._inside: weakref.ref[Tensor] | None = None
         self._parks = True
@@ -101,8 +98,12 @@ class BranchCache:
     def held_bytes(self) -> int:
         """In memory for the live cache and what is parked, views counted by what they keep."""
         cache = cache_of(self.generation.model_kwargs)
-        live = () if cache is None else chain.from_iterable(held_by_layer(cache))
-        return storage_bytes([*live, *(t for part in self._parked for t in part.tensors())])
+        return (0 if cache is None else storage_bytes(_live(cache))) + self._parked_bytes
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether all that was read has been let go of."""
+        return self.generation.config.use_cache and not self.ids and self._why_empty is not None
 
     @property
     def is_lost(self) -> bool:
@@ -125,6 +126,7 @@ class BranchCache:
         self.ids = []
         self.generation.model_kwargs.clear()
         self._parked.clear()
+        self._parked_bytes = 0
         self._why_empty = reason
 
     def beside(self) -> BranchCache:
@@ -220,17 +222,25 @@ class BranchCache:
         self.ids = self.ids[:positions]
 
     def _park(self, cache: Any, start: int) -> None:
-        """All that is parked stays within the most that the live cache has ever held."""
+        """What is parked stays within a count, and the most that the live cache has ever held."""
         self._most_bytes = max(self._most_bytes, storage_bytes(_live(cache)))
+        if any(part.start <= start and part.ids == self.ids for part in self._parked):
+            return
         layers = [
             (layer.keys[..., start:, :].clone(), layer.values[..., start:, :].clone())
             if _is_filled(layer)
             else None
             for layer in cache.layers
         ]
-        self._parked.append(_Parked(self.ids, start, layers))
-        while sum(part.bytes for part in self._parked) > self._most_bytes:
-            self._parked.pop(0)
+        held = storage_bytes(chain.from_iterable(filter(None, layers)))
+        self._parked.append(_Parked(self.ids, start, layers, held))
+        self._parked_bytes += held
+        while self._parked_bytes > self._most_bytes or len(self._parked) > MAX_PARKED:
+            self._unpark(self._parked[0])
+
+    def _unpark(self, part: _Parked) -> None:
+        self._parked.remove(part)
+        self._parked_bytes -= part.bytes
 
     def _join(self, ids: list[int], kept: int) -> int:
         """Puts back what is parked of the way on to `ids`; how far that goes."""
@@ -242,7 +252,7 @@ class BranchCache:
             self._put_back(part, kept, reach)
             kept = reach
             if reach == len(part.ids):
-                self._parked.remove(part)
+                self._unpark(part)
         return kept
 
     def _put_back(self, part: _Parked, kept: int, reach: int) -> None:

@@ -11,9 +11,13 @@ class Draws:
 
     A draw takes as many random numbers as the vocabulary has entries, whatever the
     distribution, so that a draw from any other one of that width brings the generator as far.
+
+    Attributes:
+        width: entries of a row of logits.
     """
 
-    def __init__(self, seed: int, device: torch.device) -> None:
+    def __init__(self, seed: int, device: torch.device, width: int) -> None:
+        self.width = width
         self._rng = torch.Generator(device).manual_seed(seed)
         self._states = [self._rng.get_state()]
 
@@ -22,18 +26,18 @@ class Draws:
         """Of all states."""
         return sum(state.nbytes for state in self._states)
 
-    def before(self, index: int, width: int) -> Tensor:
-        """The state before draw `index` among `width` tokens; to be left as it is."""
+    def before(self, index: int) -> Tensor:
+        """The state before draw `index`; to be left as it is."""
         while len(self._states) <= index:
             self._rng.set_state(self._states[-1])
-            any_row = torch.ones(1, width, device=self._rng.device)
+            any_row = torch.ones(1, self.width, device=self._rng.device)
             torch.multinomial(any_row, 1, generator=self._rng)
             self._states.append(self._rng.get_state())
         return self._states[index]
 
-    def generator(self, index: int, width: int) -> torch.Generator:
+    def generator(self, index: int) -> torch.Generator:
         """A generator that is about to make that draw; the next call takes it back."""
-        self._rng.set_state(self.before(index, width))
+        self._rng.set_state(self.before(index))
         return self._rng
 
     def drawn(self, index: int) -> None:

@@ -31,7 +31,6 @@ class Engine:
     Attributes:
         lm: the model.
         cache: made ready by `make_ready`.
-        width: entries of a row of logits.
     """
 
     def __init__(
@@ -44,12 +43,11 @@ class Engine:
         """Nothing is read; `prepare` makes the inputs for the prompt, with a new cache."""
         self.lm = lm
         self.cache = BranchCache(lm.model, prepare)
-        self.width = lm.vocab_size
         self._prompt_tokens = int(self.cache.generation.input_ids.shape[1])
         self._draws = draws
         self._top_candidates = top_candidates
         self._devices = computing_devices(lm.model)
-        self._is_ready = False
+        self._is_ready = self._is_away = False
 
     def stand(self, prompt_ids: list[int], path: list[DecodingStep]) -> None:
         """The next step comes after these; nothing is read yet."""
@@ -66,13 +64,14 @@ class Engine:
             return None
         started = time.perf_counter()
         place = self.cache.go_to(self._ids[:-1], on_prefill)
-        self._is_ready = True
+        was_away, self._is_away, self._is_ready = self._is_away, False, True
         if place is None:
             return None
         wait_for(self.lm.device)
         seconds = time.perf_counter() - started
         index = len(self._ids) - self._prompt_tokens
-        return Restoration(index, place.reused, place.fed, seconds, place.reason)
+        reason = "evicted" if was_away and place.fed else place.reason
+        return Restoration(index, place.reused, place.fed, seconds, reason)
 
     def step(
         self, token_id: int | None, on_prefill: OnPrefill | None
@@ -88,9 +87,9 @@ class Engine:
         generation, index = self.cache.generation, len(self._ids) - self._prompt_tokens
         started = time.perf_counter()
         logits, fed = self.cache.infer(self._tokens, self._ids, index == 0, on_prefill)
-        self.width = int(logits.shape[-1])
+        self._draws.width = int(logits.shape[-1])
         draws = token_id is None and bool(generation.config.do_sample)
-        rng = self._draws.generator(index, self.width) if draws else None
+        rng = self._draws.generator(index) if draws else None
         measured, tokens = choose(
             generation, self._tokens, logits, rng, self._top_candidates, token_id
         )
@@ -98,6 +97,7 @@ class Engine:
         check_valid(self.lm, measured, index)
         if draws:
             self._draws.drawn(index)
+        self._draws.before(index + 1)  # now that no clock runs, for whoever draws or asks later
         step = make_step(
             self.lm,
             measured,
@@ -115,12 +115,26 @@ class Engine:
         self._ids.append(measured.token_id)
         return step, logits[0]
 
-    def aside(self, ids: list[int]) -> tuple[Tensor, Restoration]:
-        """The raw logits after other ids, and what that took; the live cache stays as it is."""
+    def aside(
+        self, ids: list[int], on_prefill: OnPrefill | None = None
+    ) -> tuple[Tensor, Restoration]:
+        """The raw logits after other ids, and what that took.
+
+        The live cache stays as it is, but where it was dropped it is the one that reads, so that
+        whoever looks around does not read everything again each time.
+        """
         started = time.perf_counter()
-        cache, index = self.cache.beside(), len(ids) - self._prompt_tokens
-        place = cache.go_to(ids[:-1])
-        logits, fed = cache.infer(self.tensor(ids), ids, index == 0, None)
+        if self.cache.is_dropped:
+            self._is_away, self._is_ready = True, False
+        cache = self.cache if self._is_away else self.cache.beside()
+        index = len(ids) - self._prompt_tokens
+        try:
+            place = cache.go_to(ids[:-1], on_prefill)
+            logits, fed = cache.infer(self.tensor(ids), ids, index == 0, on_prefill)
+        except BaseException:
+            if self._is_away:
+                self.cache.drop()
+            raise
         wait_for(self.lm.device)
         seconds = time.perf_counter() - started
         if place is None:

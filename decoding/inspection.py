@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import FloatTensor, LongTensor, Tensor
@@ -16,6 +15,7 @@ from transformers import GenerationConfig, InfNanRemoveLogitsProcessor
 
 from decoding.detokenizer import token_piece, token_text
 from decoding.errors import GenerationConfigError, LogitsError, SessionError
+from decoding.inference import OnPrefill
 from decoding.processors import SETTING_OF
 from decoding.run import InspectRequest
 from decoding.sampling import Generation, refuse_memories
@@ -32,7 +32,6 @@ _TRIED_KEPT = 8
 # No distribution depends on them, and to prepare stop strings takes a look at every token.
 _WITHOUT = {"stop_strings": None, "max_time": None}
 _NOT_TRIED = {*_WITHOUT, "seed", "use_cache", "cache_implementation", "cache_config"}
-_tried: WeakKeyDictionary[DecodingSession, dict[str, Generation]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +69,17 @@ class Inspection:
 
 
 @torch.inference_mode()
-def inspect_step(session: DecodingSession, request: InspectRequest) -> Inspection:
+def inspect_step(
+    session: DecodingSession, request: InspectRequest, on_prefill: OnPrefill | None = None
+) -> Inspection:
     """Takes a step apart, under the settings it was chosen with or under others.
 
     Nothing of the session changes, and the model runs only where logits were not kept.
+
+    Args:
+        session: that decoded it.
+        request: which step, and what to try.
+        on_prefill: called while the model reads, as `DecodingSession.logits_at` does.
 
     Raises:
         SessionError: there is no such step or token.
@@ -83,7 +89,7 @@ def inspect_step(session: DecodingSession, request: InspectRequest) -> Inspectio
     started = time.perf_counter()
     ids = session.ids_before(request.branch, request.index)
     generation = _generation(session, request)
-    logits, restoration = session.logits_at(request.branch, request.index)
+    logits, restoration = session.logits_at(request.branch, request.index, on_prefill)
     with _one_thread(logits.device):
         staged = _staged(session, request, generation, logits, ids)
     _check_staged(staged, request)
@@ -178,7 +184,7 @@ def _generation(session: DecodingSession, request: InspectRequest) -> Generation
 def _generation_with(session: DecodingSession, wanted: dict[str, Any]) -> Generation:
     """Prepared once for the same settings laid over the same: a slider is moved to and fro."""
     settings = {name: value for name, value in wanted.items() if name not in _NOT_TRIED}
-    kept = _tried.setdefault(session, {})
+    kept = session.tried
     key = repr((session.lm.device, session.settings, sorted(settings.items())))
     if key not in kept:
         generation = session.generation_with(**_WITHOUT, **settings)

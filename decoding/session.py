@@ -21,14 +21,16 @@ from decoding.inference import OnPrefill
 from decoding.kept_logits import KeptLogits
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation, refuse_memories, settings_in_force
-from decoding.step import DecodingStep, KVCacheSize
-from decoding.tree import DecodingTree, Restoration, SettingsChange
+from decoding.step import DecodingStep, FinishReason, KVCacheSize
+from decoding.tree import MAX_BRANCHES, MAX_STEPS, DecodingTree, Restoration, SettingsChange
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
     from decoding.trace import DecodingTrace, Origin
 
+MAX_SEED = 2**64 - 1  # torch takes no larger one
 _CACHE_FIELDS = ("cache_implementation", "cache_config")
+_STEP_BYTES, _CANDIDATE_BYTES = 1_000, 150  # measured, with the numbers and texts they hold
 
 
 class DecodingSession:
@@ -52,6 +54,7 @@ class DecodingSession:
         created: when, in ISO format, UTC.
         on_prefill: called with (tokens fed, tokens to be fed) while the prompt is read, or
             read again; what it raises ends the step and leaves the tree as it was.
+        tried: what inspections have prepared for settings that are not in force.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class DecodingSession:
             raise GenerationConfigError(
                 f"top_candidates must be 1 or more, got {top_candidates!r}."
             )
+        if seed is not None and (type(seed) is not int or not 0 <= seed <= MAX_SEED):
+            raise GenerationConfigError(f"seed must be 0 to {MAX_SEED}, got {seed!r}.")
         self.prompt = prompt
         self.prompt_ids = prompt_token_ids(lm, prompt)
         self.seed = secrets.randbelow(1 << 32) if seed is None else seed
@@ -86,16 +91,16 @@ class DecodingSession:
         self.branch = self.position = 0
         self._config = copy.deepcopy(generation_config)
         self._kwargs = generation_kwargs
+        self.tried: dict[str, Generation] = {}
         self._logits = KeptLogits()
-        self._draws = Draws(self.seed, lm.device)
+        self._draws = Draws(self.seed, lm.device, lm.vocab_size)
         self._watchers: list[Callable[[], None]] = []
         self._is_pausing = self._is_moved = False
         self._identity = _identity(lm)
         self._origin: Origin | None = None
-        self._width = lm.vocab_size
         self._engine_here: Engine | None = None
         self._take(lm)
-        self.settings = self._settings()
+        self._learn_settings()
 
     @property
     def lm(self) -> LanguageModel:
@@ -118,10 +123,8 @@ class DecodingSession:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the cursor is at an end that has a finish reason: there is no next step."""
-        branch = self.tree.branches[self.branch]
-        at_end = bool(branch.steps) and self.position == branch.length
-        return at_end and branch.steps[-1].finish_reason is not None
+        """Whether the text has ended at the cursor: there is no next step."""
+        return self.end_at(self.branch, self.position) is not None
 
     @property
     def cache(self) -> KVCacheSize | None:
@@ -133,6 +136,11 @@ class DecodingSession:
         """In memory for the live cache, parked positions, kept logits and draws."""
         live = 0 if self._engine_here is None else self._engine_here.cache.held_bytes
         return live + self._logits.held_bytes + self._draws.held_bytes
+
+    @property
+    def record_bytes(self) -> int:
+        """About what the tree takes in memory, most of it for the candidates."""
+        return self.tree.size * (_STEP_BYTES + _CANDIDATE_BYTES * self.top_candidates)
 
     def path(self) -> list[DecodingStep]:
         """The steps from the prompt to the cursor."""
@@ -155,7 +163,8 @@ class DecodingSession:
                 probability and rank are measured like any other's.
 
         Raises:
-            SessionError: the run has ended here, or there is no such token.
+            SessionError: the run has ended here, has too many steps or branches, or there is
+                no such token.
             LogitsError: the model returned NaN or nothing finite.
         """
         if self.is_finished:
@@ -163,10 +172,32 @@ class DecodingSession:
         last = self.lm.vocab_size - 1
         if token_id is not None and not 0 <= token_id <= last:
             raise SessionError(f"Token id {token_id} is outside the vocabulary, 0 to {last}.")
+        self._refuse_too_much()
         step = self._step(token_id)
         for changed in list(self._watchers):
             changed()
         return step
+
+    def end_at(self, branch: int, at: int) -> FinishReason | None:
+        """Why nothing comes after a place of the tree; `None` where something can.
+
+        A length or a time that was reached is no end any more once the settings in force allow
+        more. What comes then begins a branch of its own after the last step: the one that
+        ended stays the one that ended.
+
+        Raises:
+            SessionError: there is no such place.
+        """
+        self._check_place(branch, at)
+        last = self.tree.step_before(branch, at)
+        reason = None if last is None else last.finish_reason
+        most_tokens, most_seconds = self._most
+        if reason == "length" and len(self.prompt_ids) + at < most_tokens:
+            return None
+        if reason == "max_time":
+            spent = sum(step.seconds for step in self.tree.path(branch, at))
+            return None if most_seconds is None or spent < most_seconds else reason
+        return reason
 
     def rewind(self, to: int) -> None:
         """Moves the cursor to before step `to` of the current branch.
@@ -216,7 +247,7 @@ class DecodingSession:
         self._refuse_another_cache(generation, kwargs)
         self._config, self._kwargs = config, kwargs
         self._engine.cache.configure(generation)
-        self.settings = self._settings()
+        self._learn_settings()
 
     def generation_with(self, **generation_kwargs: Any) -> Generation:
         """What `configure` would bring into force, without its inputs; nothing changes.
@@ -229,12 +260,18 @@ class DecodingSession:
         return generation
 
     @torch.inference_mode()
-    def logits_at(self, branch: int, index: int) -> tuple[Tensor, Restoration | None]:
-        """The raw logits that a step's token was chosen from; the cursor and its cache stay.
+    def logits_at(
+        self, branch: int, index: int, on_prefill: OnPrefill | None = None
+    ) -> tuple[Tensor, Restoration | None]:
+        """The raw logits that a step's token was chosen from; the cursor stays.
+
+        So does its cache, where it was not freed; where it was, what is read now is kept as it.
 
         Args:
             branch: of the tree.
             index: of the step; the branch's length means the one that would come next.
+            on_prefill: called with (tokens fed, tokens to be fed) where it has to be read again;
+                what it raises ends that.
 
         Returns:
             (vocab_size,) float32, not to be written to; and what it took to have them again,
@@ -247,7 +284,7 @@ class DecodingSession:
         row = self._logits.get(key)
         if row is not None:
             return row, None
-        row, restoration = self._engine.aside(ids)
+        row, restoration = self._engine.aside(ids, on_prefill)
         self._logits.keep(key, row)
         return row, restoration
 
@@ -258,7 +295,7 @@ class DecodingSession:
             SessionError: there is no such place.
         """
         self._check_place(branch, index)
-        return self._draws.before(index, self._width)
+        return self._draws.before(index)
 
     def ids_before(self, branch: int, index: int) -> Tensor:
         """(1, tokens) what the processors of that step see.
@@ -273,6 +310,7 @@ class DecodingSession:
         if self._engine_here is not None:
             self._engine_here.cache.drop()
         self._logits.clear()
+        self.tried.clear()
 
     def detach(self) -> None:
         """Lets the model go, with all that holds on to it; the tree stays."""
@@ -339,22 +377,36 @@ class DecodingSession:
         try:
             if self._is_moved:
                 engine.stand(self.prompt_ids, self.path())
+            # An interrupt may come before the step is recorded.
+            self._is_moved = True
             restoration = engine.make_ready(self.on_prefill)
             self._wind_clock()
             step, row = engine.step(token_id, self.on_prefill)
         except BaseException:
             # What the cache has read is not known now: the next step reads it again.
             engine.cache.drop()
-            self._is_moved = True
             raise
-        self._is_moved, self._width = False, engine.width
         self._logits.keep(self._key(self.branch, self.position), row)
         self._record(step, restoration)
+        self._is_moved = False
         return step
+
+    @property
+    def _parts_here(self) -> bool:
+        """Whether the next step begins a new branch."""
+        last = self.tree.step_before(self.branch, self.position)
+        has_ended = last is not None and last.finish_reason is not None
+        return has_ended or self.position < self.tree.branches[self.branch].length
+
+    def _refuse_too_much(self) -> None:
+        if self.tree.size >= MAX_STEPS:
+            raise SessionError(f"This run has {MAX_STEPS:,} steps, as many as it may have.")
+        if self._parts_here and len(self.tree.branches) >= MAX_BRANCHES:
+            raise SessionError(f"This run has {MAX_BRANCHES:,} branches, as many as it may have.")
 
     def _record(self, step: DecodingStep, restoration: Restoration | None) -> None:
         branch = self.tree.branches[self.branch]
-        if self.position < branch.length:
+        if self._parts_here:
             branch = self.tree.add(self.branch, self.position)
         if self.tree.settings(branch.number, self.position) != self.settings:
             branch.changes.append(SettingsChange(self.position, self.settings))
@@ -397,9 +449,11 @@ class DecodingSession:
                 "The kind of cache cannot change in the middle of a run: begin a new one for it."
             )
 
-    def _settings(self) -> dict[str, Any]:
+    def _learn_settings(self) -> None:
+        config = self.generation.config
+        self._most = int(config.max_length), config.max_time
         settings = settings_in_force(self.lm, self.generation, self._config, self._kwargs)
-        return {**settings, "seed": self.seed}
+        self.settings = {**settings, "seed": self.seed}
 
     def _length(self, branch: int) -> int:
         if not 0 <= branch < len(self.tree.branches):

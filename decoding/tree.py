@@ -7,6 +7,9 @@ from typing import Any
 
 from decoding.step import DecodingStep
 
+MAX_STEPS = 20_000
+MAX_BRANCHES = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
@@ -72,6 +75,16 @@ class DecodingTree:
     """Every step that was decoded after one prompt; branches are added and never removed."""
 
     branches: list[Branch] = field(default_factory=lambda: [Branch(0, None, 0)])
+
+    @property
+    def size(self) -> int:
+        """Steps of all branches."""
+        return sum(len(branch.steps) for branch in self.branches)
+
+    def step_before(self, number: int, at: int) -> DecodingStep | None:
+        """The last step on the way to a place of a branch; `None` at the prompt."""
+        holder = self.branches[self.owner(number, at)]
+        return holder.steps[at - 1 - holder.at] if at else None
 
     def add(self, parent: int, at: int) -> Branch:
         """A new branch that leaves `parent` before its step `at`.

@@ -201,3 +201,60 @@ def test_what_an_aside_tells(tiny_lms: GetLM, family: str, reason: str | None) -
     positions = len(PROMPT) + 4
     told = (again.reused_positions, again.fed_tokens, again.reason)
     assert told == ((positions, 0, None) if reason is None else (0, positions, reason))
+
+
+def test_who_looks_around_after_an_eviction_reads_once(
+    own_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = session(own_lm)
+    ids = [step.token_id for step in run.run(20)]
+    run.free()
+    calls = fed(monkeypatch, own_lm)
+    told = []
+    for index in (15, 7, 0, 12):
+        again = run.logits_at(0, index)[1]
+        assert again is not None
+        told.append((again.reused_positions, again.fed_tokens, again.reason))
+    own_lm.unhook()
+    prompt = len(PROMPT)
+    assert told == [
+        (0, prompt + 14, "evicted"),
+        (prompt + 6, 0, None),
+        (prompt - 1, 0, None),
+        (prompt + 11, 0, None),
+    ]
+    assert calls == [prompt + 14, 1, 1, 1, 1]
+    assert (run.branch, run.position) == (0, 20)
+    run.step()
+    assert last_restoration(run) == (20, prompt + 15, 4, "evicted")
+    expected = session(own_lm)
+    assert [s.token_id for s in expected.run(21)] == [s.token_id for s in run.path()]
+    assert [s.token_id for s in run.path()[:20]] == ids
+
+
+def test_after_it_the_cache_stays_as_it_is(own_lm: LanguageModel) -> None:
+    run = session(own_lm)
+    list(run.run(20))
+    run.free()
+    run.logits_at(0, 15)
+    run.step()
+    cache = run.cache
+    run._logits.clear()
+    run.logits_at(0, 5)
+    assert run.cache == cache
+    run.step()
+    assert len(run.tree.branches[0].restorations) == 1
+
+
+def test_few_parts_are_parked(own_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decoding.branch_cache.MAX_PARKED", 3)
+    run = session(own_lm)
+    list(run.run(40))
+    for token in (*range(65, 75), 74, 74):
+        run.fork(35, token)
+        run.step()
+    cache = run._engine.cache
+    assert [part.ids[-1] for part in cache._parked] == [72, 73, 74]
+    before = cache.held_bytes
+    run.free()
+    assert (before > 0, cache.held_bytes) == (True, 0)

@@ -277,6 +277,19 @@ def test_equal_settings_are_prepared_once(
     for temperature in range(1, 30):
         look(session, 1, generation={"temperature": float(temperature)})
     assert len(prepared) == 32
+    session.free()
+    assert session.tried == {}
+
+
+def test_it_can_be_ended_while_the_model_reads(tiny_lm: LanguageModel) -> None:
+    def refuse(done: int, total: int) -> None:
+        raise TimeoutError
+
+    session = ran(tiny_lm)
+    session.free()
+    with pytest.raises(TimeoutError):
+        inspect_step(session, InspectRequest(0, 5), refuse)
+    agrees(inspect_step(session, InspectRequest(0, 5)), session.path()[5])
 
 
 def test_a_session_that_let_its_model_go_keeps_none_of_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pickle
+import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -98,6 +99,13 @@ def test_a_seed_is_drawn_and_kept(tiny_lm: LanguageModel) -> None:
     assert ids_of(session(tiny_lm, seed=run.seed).run()) == ids_of(run.run())
 
 
+@pytest.mark.parametrize("seed", [1.5, True, -1, 2**70, "3"])
+def test_a_seed_that_is_none(tiny_lm: LanguageModel, seed: Any) -> None:
+    with pytest.raises(GenerationConfigError, match="seed"):
+        session(tiny_lm, seed=seed)
+    assert session(tiny_lm, seed=2**64 - 1).step().index == 0
+
+
 def test_rewound_without_a_change_it_repeats_itself(tiny_lm: LanguageModel) -> None:
     run = session(tiny_lm)
     ids = ids_of(run.run())
@@ -132,6 +140,20 @@ def test_greedy_steps_leave_the_draws_as_they_are(tiny_lm: LanguageModel) -> Non
     run.step(ids[1])
     run.configure(**SAMPLED)
     assert ids_of(run.run()) == ids[2:]
+
+
+def test_greedy_steps_leave_no_draws_to_catch_up_with(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = session(tiny_lm, do_sample=False)
+    list(run.run(9))
+    run.step(5)
+    with monkeypatch.context() as patched:
+        patched.delattr(torch, "multinomial")
+        state = run.draw_state(0, 10)
+    drawn = session(tiny_lm)
+    list(drawn.run(10))
+    assert torch.equal(state, drawn.draw_state(0, 10))
 
 
 def test_a_forced_token_is_measured(tiny_lm: LanguageModel) -> None:
@@ -170,10 +192,35 @@ def test_after_its_length_it_goes_on_with_more(tiny_lm: LanguageModel) -> None:
     assert list(run.run())[-1].finish_reason == "length"
     with pytest.raises(ContextLengthError):
         run.configure(max_new_tokens=1000)
-    run.configure(max_new_tokens=30)
     assert run.is_finished
-    run.rewind(9)
-    assert ids_of(run.run()) == longer[9:]
+    run.configure(max_new_tokens=30)
+    assert not run.is_finished
+    assert ids_of(run.run()) == longer[10:]
+    ended, longer_one = run.tree.branches
+    assert [s.finish_reason for s in ended.steps] == [None] * 9 + ["length"]
+    assert (longer_one.parent, longer_one.at, longer_one.changes[0].index) == (0, 10, 10)
+    assert longer_one.restorations == []
+    assert (run.end_at(0, 10), run.end_at(1, 30)) == (None, "length")
+    run.move(0)
+    assert run.fork(10, longer[10] ^ 1).index == 10
+    run.configure(max_new_tokens=10)
+    assert run.end_at(0, 10) == "length"
+    run.move(0)
+    assert list(run.run()) == []
+
+
+def test_after_its_time_it_goes_on_with_more(tiny_lm: LanguageModel) -> None:
+    ids = ids_of(session(tiny_lm).run())
+    run = session(tiny_lm, max_time=1e-9)
+    assert [s.finish_reason for s in run.run()] == ["max_time"]
+    run.configure(max_time=1e-8)
+    assert run.is_finished
+    run.configure(max_time=None)
+    assert ids_of(run.run()) == ids[1:]
+    run.configure(max_time=1e-9)
+    run.fork(2, 256)
+    run.configure(max_time=None, eos_token_id=None)
+    assert run.end_at(run.branch, 3) == "eos"  # that stays an end
 
 
 def test_a_static_cache_is_made_anew_where_it_is_too_short(tiny_lm: LanguageModel) -> None:
@@ -285,6 +332,71 @@ def test_broken_logits_leave_the_tree(
             run.step()
     assert run.position == 5
     assert ids_of(run.run()) == ids[5:]
+
+
+def test_an_interrupt_before_a_step_is_recorded(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    ids = ids_of(session(tiny_lm).run())
+    run = session(tiny_lm)
+    list(run.run(5))
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_record", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run.step()
+    assert ids_of(run.run()) == ids[5:]
+    assert [s.index for s in run.path()] == list(range(20))
+
+
+def test_a_run_has_bounds(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decoding.session.MAX_BRANCHES", 2)
+    monkeypatch.setattr("decoding.session.MAX_STEPS", 8)
+    run = session(tiny_lm)
+    list(run.run(4))
+    run.fork(2)
+    with pytest.raises(SessionError, match="2 branches"):
+        run.fork(1)
+    run.move(0)
+    assert len(list(run.run(3))) == 3
+    with pytest.raises(SessionError, match="8 steps"):
+        list(run.run())
+    assert [len(branch.steps) for branch in run.tree.branches] == [7, 1]
+
+
+def test_what_a_record_takes(tiny_lm: LanguageModel) -> None:
+    run = session(tiny_lm, top_candidates=50)
+    list(run.run())
+    record = pickle.dumps(run.tree)
+    tracemalloc.start()
+    tree = pickle.loads(record)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert tree.size == 20
+    assert taken / 2 < run.record_bytes < taken * 2
+
+
+def test_looking_back_can_be_ended(tiny_lm: LanguageModel) -> None:
+    def refuse(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    ids = ids_of(session(tiny_lm).run())
+    for kind in ("dynamic", "quantized"):
+        run = session(tiny_lm, **cache_settings(kind, tiny_lm))
+        given = ids_of(run.run(10))
+        run._logits.clear()
+        if kind == "dynamic":
+            assert given == ids[:10]
+            run.free()
+        before = run.cache
+        with pytest.raises(KeyboardInterrupt):
+            run.logits_at(0, 8, refuse)
+        assert run.cache == before
+        assert run.logits_at(0, 8)[1] is not None
+        following = ids_of(run.run())
+        assert kind != "dynamic" or following == ids[10:]
 
 
 def test_logits_of_an_earlier_step(tiny_lm: LanguageModel) -> None:

@@ -115,7 +115,7 @@ class Machine(RuleBasedStateMachine):
         live = session.cache
         row, _ = session.logits_at(session.branch, session.position)
         self.check(row, session.ids_before(session.branch, session.position)[0].tolist())
-        assert session.cache == live
+        assert session.cache == live or live is None or session._engine._is_away
 
     def check_taken(self) -> None:
         """The step just taken: its logits are those that the live cache led to."""
