@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -46,10 +47,11 @@ async def _plotly(_request: Request) -> Response:
     return FileResponse(PLOTLY, media_type="text/javascript")
 
 
-def _trace(request: Request) -> Response:
+async def _trace(request: Request) -> Response:
     """A run as a file for whoever knows its id, which cannot be guessed."""
     traces = request.app.get_blocks().traces
-    file = traces.file(request.path_params["run"], request.path_params["kind"])
+    made = traces.file(request.path_params["run"], request.path_params["kind"])
+    file = await asyncio.wrap_future(made)
     if file is None:
         return PlainTextResponse("There is no such run.", status_code=404)
     headers = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from decoding.errors import TraceError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from decoding.views.live import Model
 
 OPENED_KEPT = 4
+SECONDS_A_FILE_IS_KEPT = 30.0
 SECONDS_TO_SHOW = 3.0
 
 
@@ -69,6 +71,9 @@ class Traces:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._opened: LastLogs[OpenedTrace] = LastLogs(OPENED_KEPT)
+        # Of a large trace each takes seconds, in which nothing else gets far: one at a time.
+        self._maker = ThreadPoolExecutor(1, "traces")
+        self._made: tuple[tuple[str, str], float, TraceFile | None] | None = None
 
     def frames(self, content: bytes | None, shown: Callable[[], None]) -> Iterator[str]:
         """What a file shows, as the page's frames.
@@ -87,19 +92,24 @@ class Traces:
         opened = self._opened.find(run)
         return None if opened is None else opened.run
 
-    def file(self, run: str, kind: str) -> TraceFile | None:
-        """A run as a file; `None` where the run or the kind of file is not known."""
+    def file(self, run: str, kind: str) -> Future[TraceFile | None]:
+        """A run as a file, made in its turn; `None` where the run or the kind is not known."""
+        return self._maker.submit(self._file, run, kind)
+
+    def _file(self, run: str, kind: str) -> TraceFile | None:
         if kind not in _WRITERS:
             return None
         opened = self._opened.find(run)
-        trace = self._model.trace(run) if opened is None else opened.trace
-        if trace is None:
-            return None
-        media_type, write = _WRITERS[kind]
-        return TraceFile(f"{_name(trace)}.{kind}", media_type, write(trace))
+        if opened is None:
+            return _written(self._model.trace(run), kind)
+        if self._made is not None and self._made[0] == (run, kind) and monotonic() < self._made[1]:
+            return self._made[2]
+        file = _written(opened.trace, kind)
+        self._made = (run, kind), monotonic() + SECONDS_A_FILE_IS_KEPT, file
+        return file
 
     def _frames(self, content: bytes | None, shown: Callable[[], None]) -> Iterator[str]:
-        opened = _opened(content)
+        opened = self._maker.submit(_opened, content).result()
         self._opened.keep(opened)
         shown()
         # A browser merges what comes at once; what it misses it asks for.
@@ -116,6 +126,13 @@ def _opened(content: bytes | None) -> OpenedTrace:
         return OpenedTrace(content)
     except TraceError as error:
         raise RequestError(str(error), "trace_refused", text=str(error)) from error
+
+
+def _written(trace: DecodingTrace | None, kind: str) -> TraceFile | None:
+    if trace is None:
+        return None
+    media_type, write = _WRITERS[kind]
+    return TraceFile(f"{_name(trace)}.{kind}", media_type, write(trace))
 
 
 def _name(trace: DecodingTrace) -> str:
