@@ -22,9 +22,6 @@ HELD_BYTES = 2 * 1024**3
 IDLE_SECONDS = 900.0
 RECORDS = 64
 RECORD_BYTES = 1024**3
-# Of Python's objects, measured: a step without its candidates, and each of those.
-STEP_BYTES = 2_500
-CANDIDATE_BYTES = 150
 
 
 class KeptSession:
@@ -60,10 +57,8 @@ class KeptSession:
     @property
     def record_bytes(self) -> int:
         """About what its text takes, with all that is recorded of each step."""
-        if self.session is None:
-            return 0
-        steps = sum(len(branch.steps) for branch in list(self.session.tree.branches))
-        return steps * (STEP_BYTES + CANDIDATE_BYTES * self.session.top_candidates)
+        session = self.session  # another thread may ask
+        return 0 if session is None else session.record_bytes
 
     def on_prefill(self, done: int, total: int) -> None:
         """What its session calls while it reads: told to the stream that runs."""

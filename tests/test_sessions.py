@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from decoding.errors import SessionError
-from decoding.sessions import CANDIDATE_BYTES, STEP_BYTES, KeptSession, SessionRegistry
-from decoding.tree import DecodingTree
+from decoding.sessions import KeptSession, SessionRegistry
 
 
 class Session:
@@ -18,8 +17,7 @@ class Session:
 
     def __init__(self, held_bytes: int = 10) -> None:
         self.held_bytes = held_bytes
-        self.top_candidates = 10
-        self.tree = DecodingTree()
+        self.record_bytes = 5
         self.calls: list[str] = []
 
     def free(self) -> None:
@@ -73,13 +71,12 @@ def test_what_let_its_model_go_takes_no_place_among_those_with_a_cache() -> None
 
 
 def test_beyond_the_bytes_of_all_texts_the_one_used_longest_ago_is_dropped() -> None:
-    registry = SessionRegistry(record_bytes=20 * (STEP_BYTES + 10 * CANDIDATE_BYTES))
+    registry = SessionRegistry(record_bytes=20)
     sessions = [keep(registry, key) for key in "abc"]
-    for session, steps in zip(sessions, (9, 4, 7), strict=True):
-        session.tree.branches[0].steps += [None] * steps  # type: ignore[list-item]
+    sessions[2].record_bytes = 10
     registry.look_after()
     assert [s.calls for s in sessions] == [[], [], []]
-    sessions[2].tree.add(0, 7).steps += [None] * 2  # type: ignore[list-item]
+    sessions[2].record_bytes = 11
     registry.look_after()
     assert [s.calls for s in sessions] == [["close"], [], []]
 
