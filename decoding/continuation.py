@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # The cache is made for one kind, and its length in mid-run cannot be another.
 FIXED_SETTINGS = ("cache_implementation", "cache_config", "use_cache")
+_ALLOW_MORE = {"length": "allow more tokens, or ", "max_time": "allow more time, or "}
 
 
 def begin(lm: LanguageModel, request: RunRequest, on_prefill: OnPrefill) -> DecodingSession:
@@ -65,6 +66,7 @@ def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingSt
     changes = _changes(session, order.generation or {})
     if changes:
         session.configure(**changes)
+    _refuse_end(session)
     left = order.steps
     if order.token_id is not None:
         yield session.step(order.token_id)
@@ -73,8 +75,15 @@ def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingSt
         yield from session.run(left)
 
 
-def inspect(session: DecodingSession, request: InspectRequest) -> Inspection:
+def inspect(
+    session: DecodingSession, request: InspectRequest, on_prefill: OnPrefill | None = None
+) -> Inspection:
     """What there is to know of one step, under its own settings or under those to be tried.
+
+    Args:
+        session: that decoded it.
+        request: which step, and what to try.
+        on_prefill: called while the text is read again; what it raises ends that.
 
     Raises:
         SessionError: there is no such step or token.
@@ -84,7 +93,7 @@ def inspect(session: DecodingSession, request: InspectRequest) -> Inspection:
 
     if request.generation is not None:
         request = replace(request, generation=_changes(session, request.generation))
-    return inspect_step(session, request)
+    return inspect_step(session, request, on_prefill)
 
 
 def _changes(session: DecodingSession, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -121,14 +130,15 @@ def _check(session: DecodingSession, order: ContinueOrder) -> int:
         raise SessionError(f"There is no token {order.token_id}: the vocabulary has {size:,}.")
     if order.steps is not None and order.steps < 1:
         raise SessionError(f"A run goes on for 1 inference or more, not {order.steps}.")
-    _check_end(session, order.branch, at)
     return at
 
 
-def _check_end(session: DecodingSession, branch: int, at: int) -> None:
-    before = session.tree.path(branch, at)
-    if before and before[-1].finish_reason is not None:
-        raise SessionError(
-            f"This text ended with its token {at} ({before[-1].finish_reason}): nothing comes "
-            "after that; choose an earlier token to go on from."
-        )
+def _refuse_end(session: DecodingSession) -> None:
+    """Asked under the settings of the order: a length that was reached may be none any more."""
+    reason = session.end_at(session.branch, session.position)
+    if reason is None:
+        return
+    raise SessionError(
+        f"This text ended with its token {session.position} ({reason}): nothing comes after "
+        f"that; {_ALLOW_MORE.get(reason, '')}choose an earlier token to go on from."
+    )

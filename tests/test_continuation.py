@@ -147,6 +147,29 @@ def test_nothing_comes_after_an_end(tiny_lm: LanguageModel, token_id: int | None
         list(go_on(begun, ContinueOrder(0, 12, token_id=token_id)))
 
 
+def test_a_length_that_was_reached_is_no_end_where_more_is_allowed(tiny_lm: LanguageModel) -> None:
+    begun = session(tiny_lm, max_new_tokens=6, min_new_tokens=6)
+    steps = list(begun.run())
+    with pytest.raises(SessionError, match=r"\(length\): .* allow more tokens, or choose"):
+        list(
+            go_on(
+                begun, ContinueOrder(0, None, generation={"min_new_tokens": 5, "max_new_tokens": 5})
+            )
+        )
+    steps += go_on(begun, ContinueOrder(0, None, generation=SAMPLED, steps=2))
+    steps += go_on(begun, ContinueOrder(1, None))
+    assert ids(steps) == ids(list(decode(tiny_lm, "Hello", seed=3, **SAMPLED)))
+    assert [(branch.parent, branch.at) for branch in begun.tree.branches] == [(None, 0), (0, 6)]
+    assert begun.tree.branches[0].steps[-1].finish_reason == "length", "it did end there then"
+
+
+def test_an_end_of_the_text_s_own_is_one_whatever_is_allowed(tiny_lm: LanguageModel) -> None:
+    begun = session(tiny_lm)
+    list(go_on(begun, ContinueOrder(0, 0, token_id=256)))
+    with pytest.raises(SessionError, match=r"\(eos\): nothing comes after that; choose"):
+        list(go_on(begun, ContinueOrder(0, 1, generation={"max_new_tokens": 40})))
+
+
 def test_settings_that_cannot_be_used_leave_the_session_as_it_was(tiny_lm: LanguageModel) -> None:
     begun = session(tiny_lm)
     steps = list(begun.run(3))
