@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, TypeVar
 
 from decoding.continuation import begin, decode_arguments, go_on, inspect
@@ -27,6 +28,8 @@ T = TypeVar("T")
 OnPrefill = Callable[[int, int], None]
 StepOrError = DecodingStep | DecodingError
 Steps = Callable[[list[int], RunRequest], Iterator[StepOrError]]
+
+SECONDS_OF_OTHERS = 2.0
 
 
 class LiveModel(SharedModel):
@@ -113,8 +116,14 @@ class LiveModel(SharedModel):
             kept.pauses += 1
 
     def inspect(self, key: str, request: InspectRequest) -> Future[Inspection]:
-        """One step of a run looked at, between two inferences of whatever runs."""
-        return self.worker.aside(self._inspect, key, request)
+        """One step of a run looked at, between two inferences of whatever runs.
+
+        Where it takes a text to be read again, that ends with a `SessionError` once others have
+        waited for long, and with the future's being cancelled.
+        """
+        return self.worker.look(
+            lambda is_given_up: self._inspect(key, request, self._patient(is_given_up))
+        )
 
     def tree(self, key: str) -> DecodingTree | None:
         """What a run has come to; `None` for one that is not kept."""
@@ -162,11 +171,32 @@ class LiveModel(SharedModel):
             yield from go_on(session, order)
         self._sessions.look_after()
 
-    def _inspect(self, key: str, request: InspectRequest) -> Inspection:
+    def _patient(self, is_given_up: IsStopped) -> OnPrefill:
+        """An `on_prefill` that lets a look take long while it holds up nobody."""
+        since = time.monotonic()
+
+        def look_up(done: int, total: int) -> None:
+            nonlocal since
+            if is_given_up():
+                raise CancelledError
+            if not self.worker.holds_up:
+                since = time.monotonic()
+            elif done < total and time.monotonic() - since > SECONDS_OF_OTHERS:
+                raise SessionError(
+                    "To show this step its text has to be read again, which takes longer than a "
+                    "run can be held up: try again when no run is under way."
+                )
+
+        return look_up
+
+    def _inspect(self, key: str, request: InspectRequest, on_prefill: OnPrefill) -> Inspection:
         kept = self._kept(key)
         if not self._shelf.holds(self._choice):
             raise SessionError("The model is not in memory just now: try again in a moment.")
-        return inspect(kept.attach(self._loaded()), request)
+        seen = inspect(kept.attach(self._loaded()), request, on_prefill)
+        if seen.restoration is not None:
+            self._sessions.look_after()
+        return seen
 
     def _kept(self, key: str) -> KeptSession:
         if not self.keeps_sessions:

@@ -4,12 +4,14 @@ import gc
 import pickle
 import random
 import threading
+import time
 import weakref
+from concurrent.futures import CancelledError
 
 import pytest
 from conftest import byte_tokenizer, tiny_model
 
-from decoding import LanguageModel, decode
+from decoding import LanguageModel, decode, live_model
 from decoding.errors import ContextLengthError, DownloadError, SessionError
 from decoding.live_model import LiveModel
 from decoding.model_facts import model_facts
@@ -406,6 +408,57 @@ def test_a_step_is_looked_at_while_the_run_goes_on(live, tiny_lm):
     assert chosen == events[3].token_id
     assert ids(events) == expected(tiny_lm)
     assert model.inspect("run", InspectRequest(0, 5)).result(10).chosen == ids(events)[5]
+
+
+def test_a_look_ends_once_it_has_held_up_others_for_long(live, tiny_lm, monkeypatch):
+    monkeypatch.setattr(live_model, "SECONDS_OF_OTHERS", 0)
+    sessions = SessionRegistry(idle_seconds=0)
+    model = live(lambda progress: tiny_lm, sessions=sessions)
+    events = drain(model.stream("run", RunRequest("a" * 200, GREEDY, 3), no_progress))
+    model.worker.submit(sessions.look_after).result(5)
+
+    def ticking(is_stopped):
+        while not is_stopped():
+            time.sleep(0.01)
+            yield "tick"
+
+    other = model.worker.stream(ticking)
+    take_until(other, 1)
+    with pytest.raises(SessionError, match="no run is under way"):
+        model.inspect("run", InspectRequest(0, 4)).result(10)
+    other.close()
+    drain(other)
+    assert model.inspect("run", InspectRequest(0, 4)).result(10).chosen == ids(events)[4]
+
+
+def test_a_look_that_nobody_waits_for_any_more_ends(live, tiny_lm, monkeypatch):
+    reading = threading.Event()
+
+    def endless(session, request, on_prefill):
+        while True:
+            on_prefill(1, 9)
+            reading.set()
+            time.sleep(0.01)
+
+    model = live(lambda progress: tiny_lm)
+    drain(run(model, max_new_tokens=2, min_new_tokens=2))
+    monkeypatch.setattr(live_model, "inspect", endless)
+    look = model.inspect("run", InspectRequest(0, 1))
+    assert reading.wait(10)
+    look.cancel()
+    with pytest.raises(CancelledError):
+        look.result(10)
+    assert len(drain(go_on(model, ContinueOrder(0, 1, steps=1)))) == 1
+
+
+def test_what_was_read_again_to_look_at_it_makes_others_give_back_theirs(live, tiny_lm):
+    model = live(lambda progress: tiny_lm, sessions=SessionRegistry(count=1))
+    drain(run(model, "first"))
+    drain(run(model, "second"))
+    assert model._sessions.find("second").session.held_bytes
+    assert model.inspect("first", InspectRequest(0, 9)).result(10).restoration is not None
+    model.worker.submit(int).result(5)
+    assert model._sessions.find("second").is_freed
 
 
 def test_a_forgotten_run_ends_and_is_gone(live, tiny_lm):
