@@ -76,6 +76,15 @@ function heading(title, step) {
   if (step.f) title.append(make("small", {}, word("forced")));
 }
 
+/** What has the focus stays where the reader sees it, whatever opens or closes above it. */
+function keepInPlace(change) {
+  const held = document.activeElement;
+  const before = held?.getBoundingClientRect().top;
+  change();
+  const shift = held && held !== document.body ? held.getBoundingClientRect().top - before : 0;
+  if (shift !== 0) scrollBy({ top: shift, behavior: "instant" });
+}
+
 export function inspector(root) {
   root.classList.add("inspector");
   const title = make("h2");
@@ -175,7 +184,8 @@ export function inspector(root) {
   return (kinds) => {
     root.setAttribute("role", "region");
     const step = store.pinned === null ? undefined : store.steps[store.pinned];
-    root.classList.toggle("is-open", step !== undefined);
+    const isOpen = step !== undefined;
+    if (root.classList.contains("is-open") !== isOpen) keepInPlace(() => root.classList.toggle("is-open", isOpen));
     if (kinds.has("look")) drawWords();
     if (!step) {
       lookAt("", 0, null);

@@ -131,6 +131,14 @@ export function textPanel(root) {
     toggle.setAttribute("aria-pressed", String(isOn));
   });
 
+  // Whoever moves the cursor from a chart keeps that chart in sight.
+  function reveal(element) {
+    if (box.contains(document.activeElement)) return element.scrollIntoView({ block: "nearest" });
+    const [inner, outer] = [element.getBoundingClientRect(), box.getBoundingClientRect()];
+    if (inner.top < outer.top) box.scrollTop -= outer.top - inner.top;
+    else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
+  }
+
   function mark() {
     const element = elements[at()] ?? null;
     if (element !== current) {
@@ -152,7 +160,7 @@ export function textPanel(root) {
       say(step.f ? "views.stream.forced" : "views.stream.option", { text: quoted(step.t || pieceOf(step)), p: percent(step.p), rank: step.r }),
     );
     box.setAttribute("aria-activedescendant", "token-at-cursor");
-    current.scrollIntoView({ block: "nearest" });
+    reveal(current);
   }
 
   return (kinds) => {
