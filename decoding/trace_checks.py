@@ -10,7 +10,7 @@ from decoding.facts import ModelFacts
 from decoding.records import RecordError
 from decoding.step import DecodingStep, KVCacheSize
 from decoding.trace import DecodingTrace
-from decoding.tree import Branch
+from decoding.tree import MAX_BRANCHES, MAX_STEPS, Branch
 
 LONGEST_TOKEN = 10_000
 ROUNDING = 1e-5  # what sums in float32 may be off by
@@ -36,8 +36,8 @@ class TraceLimits:
 
     bytes: int = 32_000_000
     values: int = 4_000_000
-    steps: int = 20_000
-    branches: int = 1_000
+    steps: int = MAX_STEPS
+    branches: int = MAX_BRANCHES
     candidates: int = 200
     prompt_tokens: int = 131_072
 

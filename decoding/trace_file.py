@@ -89,7 +89,10 @@ def _content(source: str | bytes | os.PathLike[str], largest_bytes: int) -> byte
     else:
         content = _file_content(Path(source), largest_bytes)
     if len(content) > largest_bytes:
-        raise TraceError(f"This file is larger than the {largest_bytes:,} bytes that are read.")
+        raise TraceError(
+            f"This file is larger than the {largest_bytes:,} bytes that are read: a run so long is "
+            "shown by its HTML file, and read_trace reads it with other limits."
+        )
     return content
 
 

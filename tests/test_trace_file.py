@@ -22,7 +22,7 @@ from decoding.records import plain_record
 from decoding.trace_checks import TraceLimits
 from decoding.trace_file import LIMITS
 from decoding.trace_schema import trace_schema
-from decoding.tree import Branch
+from decoding.tree import MAX_BRANCHES, MAX_STEPS, Branch
 
 ROOT = Path(__file__).parents[1]
 HOSTILE: list[str] = json.loads((ROOT / "tests/data/hostile_text.json").read_text())
@@ -144,7 +144,7 @@ def test_too_large_is_refused_at_once(tmp_path: Path) -> None:
         file.truncate(LIMITS.bytes * 1000)  # a sparse file: 32 GB of zeros
     started = time.monotonic()
     assert "larger than the 32,000,000 bytes" in refused(path)
-    assert "larger than" in refused(b" " * (LIMITS.bytes + 1))
+    assert "shown by its HTML file, and read_trace" in refused(b" " * (LIMITS.bytes + 1))
     assert "more than the 4,000,000 values" in refused("[" + "0," * LIMITS.values + "0]")
     assert time.monotonic() - started < 10
     with pytest.raises(TraceError, match="larger than the 10 bytes"):
@@ -326,6 +326,15 @@ def test_what_does_not_fit(wreck: Wreck, told: str) -> None:
 
 def test_a_branch_may_go_on_where_another_reached_its_length() -> None:
     assert read_trace(changed(lambda value: leave(value, 3))).branches[1].at == 3
+
+
+def test_what_a_session_may_hold_can_be_read() -> None:
+    assert (LIMITS.steps, LIMITS.branches) == (MAX_STEPS, MAX_BRANCHES)
+    value = json.loads(trace_json(made_trace()))
+    branches = [value["branches"][0]]
+    branches += [value["branches"][1] | {"number": n} for n in range(1, MAX_BRANCHES)]
+    value["branches"] = branches
+    assert len(read_trace(json.dumps(value)).branches) == MAX_BRANCHES
 
 
 def test_too_many_steps() -> None:
