@@ -81,6 +81,16 @@ def test_it_does_not_grow_with_the_session(tiny_lm: LanguageModel) -> None:
     assert len(trace.branches[0].steps) == 1
 
 
+def test_what_goes_on_after_its_length(tiny_lm: LanguageModel) -> None:
+    session = session_of(tiny_lm, eos_token_id=None)
+    list(session.run())
+    session.configure(max_new_tokens=9)
+    session.step()
+    trace = session.trace()
+    assert [(branch.parent, branch.at) for branch in trace.branches] == [(None, 0), (0, 8)]
+    assert read_trace(trace_json(trace)) == trace
+
+
 class Growing(list[Any]):
     """A list; once it was read, the session goes on: as another thread may have it."""
 
