@@ -2,7 +2,7 @@
 
 import { nats, SideBySide, tokenText } from "./beside.js";
 import { make, write } from "./make.js";
-import { canFork, lengthOf, order, pin, showBranch, stepOf, store } from "./store.js";
+import { canFork, endsHere, lengthOf, order, pin, showBranch, stepOf, store } from "./store.js";
 import { inOrder, logprob } from "./tree.js";
 import { scaleOf, twig } from "./twigs.js";
 import { say } from "./words.js";
@@ -45,7 +45,7 @@ class Row {
   draw(row, scale, shape) {
     const branch = store.branches[this.number];
     const isShown = this.number === store.branch;
-    this.go.disabled = !canFork() || Boolean(branch.steps.at(-1)?.fin);
+    this.go.disabled = !canFork() || endsHere(branch.steps.at(-1));
     this.beside.disabled = isShown;
     const key = [lengthOf(branch), isShown, scale, shape, document.documentElement.lang].join(" ");
     if (key === this.drawnFor) return;

@@ -130,8 +130,12 @@ export function showBranch(number) {
 /** Whether the shown run can be taken elsewhere now. */
 export const canFork = () => store.live && store.run !== "" && !isRunning() && store.prompt.length > 0;
 
+/** Whether a step is its branch's end; a length that was reached is none where more is allowed. */
+export const endsHere = (step) =>
+  Boolean(step?.fin) && !(step.fin === "length" && Number(store.settings?.max_new_tokens) > step.i + 1);
+
 /** Whether there is more to come at the end of the shown branch. */
-export const canContinue = () => canFork() && !store.steps.at(-1)?.fin;
+export const canContinue = () => canFork() && !endsHere(store.steps.at(-1));
 
 let waitingOrder = {};
 

@@ -126,6 +126,24 @@ def test_a_paused_run_goes_on_as_if_nothing_had_been(
     assert page.is_disabled("#step")
 
 
+def test_a_length_that_was_reached_is_no_end_where_more_is_allowed(
+    visit: Callable[..., Any], address: str, lm: LanguageModel
+) -> None:
+    page = visit(address)
+    ask(page, "More", tokens=6)
+    first = finish(page)
+    assert page.is_disabled("#pause")
+    page.fill("#setting-max_new_tokens input[type=number]", "11")
+    page.press("#setting-max_new_tokens input[type=number]", "Tab")
+    page.wait_for_selector("#pause:enabled")
+    page.click("#pause")
+    page.wait_for_function("decodingLive.store.steps.length === 11")
+    ids = finish(page)
+    assert ids[:6] == first
+    assert ids == [step.token_id for step in fresh(page, lm, prompt_ids(page), 11)]
+
+
+
 def test_one_inference_at_a_time(
     visit: Callable[..., Any], address: str, lm: LanguageModel
 ) -> None:
