@@ -88,6 +88,8 @@ def until(page: Any, expression: str) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression
         page.wait_for_timeout(10)
+    # What the store holds is drawn in the frame after.
+    page.evaluate("new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))")
 
 
 def choose(page: Any, branch: int) -> None:
