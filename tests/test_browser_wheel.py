@@ -143,7 +143,6 @@ def test_a_length_that_was_reached_is_no_end_where_more_is_allowed(
     assert ids == [step.token_id for step in fresh(page, lm, prompt_ids(page), 11)]
 
 
-
 def test_one_inference_at_a_time(
     visit: Callable[..., Any], address: str, lm: LanguageModel
 ) -> None:
