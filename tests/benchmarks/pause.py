@@ -20,10 +20,12 @@ STORE = "window.decodingLive.store"
 # When the key went down, and when the last token was put into the page.
 WATCH = """() => {
   window.pressed = window.last = null;
-  addEventListener("keydown", () => (window.pressed = performance.now()), {capture: true, once: true});
+  const press = () => (window.pressed = performance.now());
+  addEventListener("keydown", press, {capture: true, once: true});
   window.watching?.disconnect();
   window.watching = new MutationObserver(() => (window.last = performance.now()));
-  window.watching.observe(document.querySelector("#token-stream .new"), {childList: true, subtree: true});
+  const text = document.querySelector("#token-stream .new");
+  window.watching.observe(text, {childList: true, subtree: true});
 }"""
 
 
