@@ -1,5 +1,6 @@
 // The distribution of one inference: what the model believed, and what was drawn from.
 
+import { configAt } from "./changes.js";
 import { label, visible } from "./glyphs.js";
 import { previewOf } from "./inspection.js";
 import { make, write } from "./make.js";
@@ -51,7 +52,7 @@ function detailOf(step) {
     n: step.kept,
     left: step.kept === store.model?.vocab_size
       ? say("views.distribution.nothing_cut")
-      : say("views.distribution.left_by", { n: step.kept, cutters: cutters(store.config) }),
+      : say("views.distribution.left_by", { n: step.kept, cutters: cutters(configAt(step.i)) }),
   });
 }
 
@@ -170,7 +171,7 @@ export function distribution(root) {
       toggle.textContent = say("views.distribution.all");
     }
     // Greedy decoding draws nothing: it takes the largest of what the settings left.
-    const drawnFrom = store.config.do_sample === false ? "views.distribution.settled" : "views.distribution.drawn";
+    const drawnFrom = step && !configAt(step.i).do_sample ? "views.distribution.settled" : "views.distribution.drawn";
     write(drawn, say(step?.next === undefined ? drawnFrom : "views.inspector.preview"));
     root.classList.toggle("is-empty", !step);
     toggle.hidden = !step || step.c.length <= FEW;

@@ -1,5 +1,6 @@
 // One step of the run told in words.
 
+import { configAt } from "./changes.js";
 import { quoted } from "./glyphs.js";
 import { store } from "./store.js";
 import { percent, say } from "./words.js";
@@ -44,8 +45,8 @@ function fed(step, index) {
 function chosen(step, token) {
   if (step.f) return say("views.sentence.forced", { token });
   const vocabulary = store.model?.vocab_size;
-  const args = { token, n: step.kept, cutters: cutters(store.config) };
-  if (!store.config.do_sample) return say("views.sentence.greedy", args);
+  const args = { token, n: step.kept, cutters: cutters(configAt(step.i)) };
+  if (!configAt(step.i).do_sample) return say("views.sentence.greedy", args);
   if (step.kept === 1) return say("views.sentence.only_one", args);
   if (step.kept === vocabulary) return say("views.sentence.drew_from_all", args);
   return say("views.sentence.drew", args);

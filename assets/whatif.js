@@ -1,6 +1,7 @@
 // Settings tried on one step: sliders that ask what its distribution would become.
 
 import { tokenName } from "./candidates.js";
+import { configAt } from "./changes.js";
 import { measured, previewOf, tried, tryOut } from "./inspection.js";
 import { make, write } from "./make.js";
 import { store } from "./store.js";
@@ -17,23 +18,9 @@ const SLIDERS = {
 // Not moved here, but part of what the step was chosen with.
 const KEPT = { typical_p: 1, no_repeat_ngram_size: 0 };
 
-/** Whether branch `number` at `index` lies on the way to the shown branch's end. */
-function isOnPath(number, index) {
-  let end = Infinity;
-  for (let at = store.branch; at !== null; ) {
-    if (at === number) return index < end;
-    const branch = store.branches[at];
-    end = Math.min(end, branch?.at ?? 0);
-    at = branch?.parent ?? null;
-  }
-  return false;
-}
-
-/** The settings that step `index` of the shown branch was chosen with. */
+/** What the sliders stand at for step `index`. */
 export function settingsAt(index) {
-  const until = store.changes.filter(([number, from]) => from <= index && isOnPath(number, from));
-  const last = until.reduce((latest, change) => (latest && latest[1] > change[1] ? latest : change), null);
-  const settings = last?.[2] ?? store.config;
+  const settings = configAt(index);
   const values = { do_sample: Boolean(settings.do_sample) };
   for (const [name, { plain }] of Object.entries(SLIDERS)) values[name] = settings[name] ?? plain;
   for (const [name, plain] of Object.entries(KEPT)) values[name] = settings[name] ?? plain;

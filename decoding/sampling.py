@@ -165,6 +165,8 @@ def settings_in_force(
 ) -> dict[str, Any]:
     """What differs from transformers' own defaults, by the names in `GenerationConfig`.
 
+    Of a run that samples, top_k too where it is the default: that one cuts.
+
     Args:
         lm: whose own settings apply where nothing else is said.
         generation: what was prepared from `config` and `kwargs`.
@@ -177,11 +179,12 @@ def settings_in_force(
     }
     if fields.get("max_new_tokens") is not None:
         fields |= {"max_length": None, "min_length": None}
+    cuts = ("top_k",) if generation.config.do_sample else ()
     return {
         name: value
         for name, value in fields.items()
         if value is not None
-        and value != defaults.get(name)
+        and (name in cuts or value != defaults.get(name))
         and name not in _NO_SETTINGS
         and not name.startswith("_")
     }

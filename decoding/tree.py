@@ -39,7 +39,7 @@ class SettingsChange:
     Attributes:
         index: of the first step they applied to.
         settings: fields of `GenerationConfig` by name, and `seed`; all that differ from
-            transformers' own defaults.
+            transformers' own defaults, and top_k where it is drawn.
     """
 
     index: int

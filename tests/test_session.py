@@ -252,6 +252,13 @@ def test_settings_change_from_the_next_step_on(tiny_lm: LanguageModel) -> None:
     assert len(changes) == 2
 
 
+def test_a_default_that_cuts_is_among_the_settings(tiny_lm: LanguageModel) -> None:
+    drawn = session(tiny_lm, do_sample=True, top_k=50, temperature=1.0)
+    assert drawn.settings["top_k"] == 50
+    assert "temperature" not in drawn.settings
+    assert "top_k" not in DecodingSession(tiny_lm, PROMPT, do_sample=False, top_k=50).settings
+
+
 def test_settings_of_a_fork_at_the_start(tiny_lm: LanguageModel) -> None:
     run = session(tiny_lm)
     run.step()
