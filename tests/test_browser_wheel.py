@@ -308,8 +308,8 @@ def test_two_branches_side_by_side(visit: Callable[..., Any], address: str) -> N
     page.focus(f"{LIST}:nth-child(1) .branch")
     page.keyboard.press("Enter")
     page.wait_for_function("decodingLive.store.branch === 0")
-    assert page.get_attribute(f"{LIST}:nth-child(1) .branch", "aria-pressed") == "true"
-    assert page.get_attribute(f"{LIST}:nth-child(2) .branch", "aria-pressed") == "false"
+    page.wait_for_selector(f"{LIST}:nth-child(1) .branch[aria-pressed=true]")
+    page.wait_for_selector(f"{LIST}:nth-child(2) .branch[aria-pressed=false]")
 
 
 def store_module(page: Any) -> str:
