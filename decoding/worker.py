@@ -265,6 +265,11 @@ class Stream(Generic[T]):
             # As in `Worker._fulfil`: the frames below hold the model's tensors.
             del error
 
+    def rest(self, seconds: float) -> None:
+        """Waits so long, or until nothing more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended, seconds)
+
     def close(self) -> None:
         """Asks for the end and returns at once.
 

@@ -450,6 +450,21 @@ def test_nothing_of_a_run_stays_alive_after_it(
         gc.enable()
 
 
+def test_a_rest_ends_with_the_stream_and_not_with_its_items(worker: Worker) -> None:
+    tap = Tap(count=2)
+    stream = worker.stream(tap)
+    tap.go.release()
+    assert stream.take(5) == [0]
+    began = time.monotonic()
+    stream.rest(0.05)
+    assert time.monotonic() - began >= 0.05
+    threading.Timer(0.05, tap.go.release).start()
+    stream.rest(30)
+    assert time.monotonic() - began < 20
+    assert stream.take(0) == [1]
+    assert stream.done
+
+
 def test_shutdown_ends_what_runs_and_what_waits() -> None:
     worker = Worker()
     endless = worker.stream(lambda is_stopped: iter(lambda: time.sleep(0.001), 1))

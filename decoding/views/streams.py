@@ -77,8 +77,9 @@ def paced(stream: Stream[T]) -> Iterator[list[T]]:
     """What a stream brought, twelve times a second at most; empty lists while nothing comes."""
     rests_until = 0.0
     while not stream.done:
-        # The rest comes before the wait, so that a token after a pause is shown at once.
-        time.sleep(max(0.0, rests_until - time.monotonic()))
+        # The rest comes before the wait, so that a token after a pause is shown at once, and
+        # ends with the stream, so that the last one is.
+        stream.rest(max(0.0, rests_until - time.monotonic()))
         items = stream.take(SECONDS_A_SIGN_OF_LIFE)
         rests_until = time.monotonic() + SECONDS_A_FRAME
         yield items

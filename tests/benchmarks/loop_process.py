@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -118,12 +119,14 @@ class ServedApp(PlainScript):
         import app
 
         demo = app.build_app(self._load)
-        self._worker = demo.runs.model.worker
+        self._model = demo.runs.model
+        self._worker = self._model.worker
+        self._paused = threading.Event()
         self._chosen: list[float] = []
         self._script: tuple[int, float, int] | None = None
         self._recorded: list[Any] = []
         self._loop = iter(())
-        demo.runs.model.wait()
+        self._model.wait()
         stream = self._worker.stream
         self._worker.stream = lambda start: stream(lambda ended: self._watched(start(ended)))
         options = {**app.launch_options(port=None), "prevent_thread_lock": True}
@@ -152,6 +155,9 @@ class ServedApp(PlainScript):
         Only the model is replaced: the frames, the server and the page are the real ones.
         """
         self._script = (at_once, a_second, total)
+        # A page takes from the stream what is in no tree; and no session hears of a pause.
+        self._model.tree = lambda _run: None
+        self._model.pause = lambda _run: self._paused.set()
 
     def _watched(self, events: Iterator[Any]) -> Iterator[Any]:
         self._chosen = []
@@ -174,7 +180,10 @@ class ServedApp(PlainScript):
         events.close()  # type: ignore[attr-defined]
         decoded = self._recorded[1:]
         began = time.monotonic()
+        self._paused.clear()
         for index in range(total):
+            if self._paused.is_set():
+                return
             if index >= at_once:
                 time.sleep(max(0, began + (index - at_once) / a_second - time.monotonic()))
             step = decoded[(index - 1) % len(decoded)] if index else self._recorded[0]
