@@ -1,0 +1,138 @@
+"""How sure a model was of what it wrote: signals on steps, each measured from its own run.
+
+Each takes any run of steps: a token, a word, a claim or a whole answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from decoding.step import DecodingStep
+from decoding.words import claim_steps
+
+Steps = Sequence[DecodingStep]
+Signal = Callable[[Steps], float]
+
+
+def sequence_logprob(steps: Steps) -> float:
+    """ln of the probability of all tokens in a row, in nats: the sum of their logprobs."""
+    return math.fsum(step.logprob for step in steps)
+
+
+def mean_logprob(steps: Steps) -> float:
+    """`sequence_logprob` by token, in nats: long answers are not held to be less sure.
+
+    Source: Malinin and Gales, "Uncertainty Estimation in Autoregressive Structured
+    Prediction", 2021 (length-normalised).
+    """
+    return sequence_logprob(steps) / _count(steps)
+
+
+def perplexity(steps: Steps) -> float:
+    """exp(−`mean_logprob`): 1 for a text without any surprise; infinite for an impossible one."""
+    mean = mean_logprob(steps)
+    return math.exp(-mean) if mean > -700 else math.inf
+
+
+def min_probability(steps: Steps) -> float:
+    """Of the least likely token, in [0, 1]."""
+    _count(steps)
+    return min(step.probability for step in steps)
+
+
+def mean_probability(steps: Steps) -> float:
+    """Mean of the tokens' probabilities, in [0, 1]."""
+    return math.fsum(step.probability for step in steps) / _count(steps)
+
+
+def mean_entropy_bits(steps: Steps) -> float:
+    """Mean entropy of the distributions that the tokens were chosen from, in bits.
+
+    Source: Kadavath et al., "Language Models (Mostly) Know What They Know", 2022.
+    """
+    return math.fsum(step.entropy_bits for step in steps) / _count(steps)
+
+
+def max_entropy_bits(steps: Steps) -> float:
+    """Entropy of the least decided distribution, in bits."""
+    _count(steps)
+    return max(step.entropy_bits for step in steps)
+
+
+def mean_varentropy_bits2(steps: Steps) -> float:
+    """Mean variance of the surprisal under the tokens' distributions, in bits²."""
+    return math.fsum(step.varentropy_bits2 for step in steps) / _count(steps)
+
+
+def max_varentropy_bits2(steps: Steps) -> float:
+    """The largest variance of the surprisal, in bits²."""
+    _count(steps)
+    return max(step.varentropy_bits2 for step in steps)
+
+
+def margin(step: DecodingStep) -> float:
+    """The chosen token's probability less that of the best other one, in [−1, 1]."""
+    others = (c.probability for c in step.candidates if c.token_id != step.token_id)
+    return step.probability - max(others, default=0.0)
+
+
+def min_margin(steps: Steps) -> float:
+    """The least margin between a chosen token and the best other one."""
+    _count(steps)
+    return min(margin(step) for step in steps)
+
+
+def mean_margin(steps: Steps) -> float:
+    """Mean of the margins."""
+    return math.fsum(margin(step) for step in steps) / _count(steps)
+
+
+def mean_rank(steps: Steps) -> float:
+    """Mean rank of the chosen tokens; 1 in greedy decoding."""
+    return math.fsum(step.rank for step in steps) / _count(steps)
+
+
+def max_rank(steps: Steps) -> float:
+    """Rank of the token that the model liked least."""
+    _count(steps)
+    return float(max(step.rank for step in steps))
+
+
+def _count(steps: Steps) -> int:
+    if not steps:
+        raise ValueError("A signal needs one step or more.")
+    return len(steps)
+
+
+def answer_confidence(steps: Steps) -> float:
+    """How sure the model was of its answer, in [0, 1]; higher is surer."""
+    return math.exp(sequence_logprob(claim_steps(steps)))
+
+
+def _of_claim(signal: Signal) -> Signal:
+    return lambda steps: signal(claim_steps(steps))
+
+
+def _less(signal: Signal) -> Signal:
+    return lambda steps: -signal(steps)
+
+
+SIGNALS: dict[str, Signal] = {
+    "answer_confidence": answer_confidence,
+    "sequence_logprob": sequence_logprob,
+    "mean_logprob": mean_logprob,
+    "min_probability": min_probability,
+    "mean_probability": mean_probability,
+    "mean_entropy": _less(mean_entropy_bits),
+    "max_entropy": _less(max_entropy_bits),
+    "mean_varentropy": _less(mean_varentropy_bits2),
+    "max_varentropy": _less(max_varentropy_bits2),
+    "min_margin": min_margin,
+    "mean_margin": mean_margin,
+    "mean_rank": _less(mean_rank),
+    "claim_logprob": _of_claim(sequence_logprob),
+    "claim_mean_logprob": _of_claim(mean_logprob),
+    "claim_min_probability": _of_claim(min_probability),
+    "claim_max_entropy": _less(_of_claim(max_entropy_bits)),
+}
