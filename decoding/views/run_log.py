@@ -68,6 +68,7 @@ class RunLog:
         self._head: str | None = None
         self._model: ModelFacts | None = None
         self._prompt_ids: list[int] = []
+        self._prompt = ""
         self._branches = [BranchLog()]
         self._notes: list[list[Any]] = []
         self._changes: list[list[Any]] = []
@@ -150,6 +151,8 @@ class RunLog:
         self._head = to_json({**head_fields(event), "live": self.is_live})
         self._model = event.model
         self._prompt_ids = [token.token_id for token in event.prompt]
+        self._prompt = "".join(token.text for token in event.prompt)
+        self._branches[0] = BranchLog(prompt=self._prompt)
 
     def follow(self, tree: DecodingTree, newest: DecodingStep | None = None) -> None:
         """Takes all that a tree holds and that is not known yet.
@@ -162,7 +165,9 @@ class RunLog:
             branches = list(tree.branches)
             for branch in branches:
                 if branch.number == len(self._branches):
-                    self._branches.append(BranchLog(branch.parent, branch.at))
+                    before = tree.path(branch.number, branch.at)
+                    place = branch.parent, branch.at, self._prompt
+                    self._branches.append(BranchLog(*place, before))
                 for step in branch.steps[len(self._branches[branch.number].steps) :]:
                     self._branches[branch.number].add(step)
                 if newest is not None and holds(branch, newest):
