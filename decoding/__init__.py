@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decoding.cache_kinds import cache_settings
+    from decoding.calibration import (
+        CalibratingTemperature,
+        Reliability,
+        ReliabilityBin,
+        answer_temperature,
+        calibrating_temperature,
+        reliability,
+    )
     from decoding.compare import compare_caches
     from decoding.comparison import (
         ComparedStep,
@@ -47,6 +55,14 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "cache_kinds": ("cache_settings",),
+    "calibration": (
+        "CalibratingTemperature",
+        "Reliability",
+        "ReliabilityBin",
+        "answer_temperature",
+        "calibrating_temperature",
+        "reliability",
+    ),
     "compare": ("compare_caches",),
     "comparison": (
         "ComparedStep",
@@ -88,6 +104,7 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "Branch",
+    "CalibratingTemperature",
     "Candidate",
     "ComparedStep",
     "ContextLengthError",
@@ -110,6 +127,8 @@ __all__ = [
     "PrecisionSummary",
     "PrecisionToken",
     "PromptError",
+    "Reliability",
+    "ReliabilityBin",
     "Restoration",
     "Roofline",
     "RooflinePoint",
@@ -117,7 +136,9 @@ __all__ = [
     "Stage",
     "TraceError",
     "TraceLimits",
+    "answer_temperature",
     "cache_settings",
+    "calibrating_temperature",
     "compare_caches",
     "compare_precisions",
     "decode",
@@ -127,6 +148,7 @@ __all__ = [
     "measure_roofline",
     "prompt_token_ids",
     "read_trace",
+    "reliability",
     "roofline_points",
     "trace_json",
     "write_trace",
