@@ -9,14 +9,17 @@ import math
 from collections.abc import Callable, Sequence
 
 from decoding.step import DecodingStep
-from decoding.words import claim_steps
+from decoding.words import claim_steps, first_sentence, words_of
 
 Steps = Sequence[DecodingStep]
 Signal = Callable[[Steps], float]
 
+FIRST_WEIGHT = 0.5
+
 
 def sequence_logprob(steps: Steps) -> float:
-    """ln of the probability of all tokens in a row, in nats: the sum of their logprobs."""
+    """Logarithm of the probability of all tokens in a row, in nats: the sum of their logprobs."""
+    _count(steps)
     return math.fsum(step.logprob for step in steps)
 
 
@@ -105,9 +108,29 @@ def _count(steps: Steps) -> int:
     return len(steps)
 
 
+def word_confidence(steps: Steps) -> float:
+    """How sure the model was of one word, in [0, 1]; higher is surer.
+
+    The product of its tokens' probabilities, the first one's to the power of `FIRST_WEIGHT`: the
+    first token chooses among words, which may all be right; the others spell what was chosen,
+    and a model that knows a name spells it without doubt.
+    """
+    _count(steps)
+    rest = math.fsum(step.logprob for step in steps[1:])
+    return math.exp(FIRST_WEIGHT * steps[0].logprob + rest)
+
+
 def answer_confidence(steps: Steps) -> float:
-    """How sure the model was of its answer, in [0, 1]; higher is surer."""
-    return math.exp(sequence_logprob(claim_steps(steps)))
+    """How sure the model was of its answer, in [0, 1]; higher is surer.
+
+    The product of `word_confidence` over the words that carry the first sentence's claim; the
+    best of the signals that need no further inference, by `python -m decoding evaluate`.
+    """
+    sentence = first_sentence(steps)
+    claims = [word for word in words_of(sentence) if word.kind == "claim"]
+    if not claims:
+        return math.exp(FIRST_WEIGHT * sequence_logprob(steps))
+    return math.prod(word_confidence(sentence[word.start : word.end]) for word in claims)
 
 
 def _of_claim(signal: Signal) -> Signal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decoding.confidence import word_confidence
 from decoding.step import DecodingStep
 from decoding.words import WordReader
 
@@ -16,18 +17,18 @@ class WordMarker:
             prompt: the text before the first token.
         """
         self._words = WordReader(prompt)
-        self._start = 0
-        self._least = 1.0
+        self._word: list[DecodingStep] = []
 
     def add(self, step: DecodingStep) -> tuple[int, float | None]:
         """Reads one more step.
 
         Returns:
-            Index of the first step of the word it is in; and that word's doubt so far, 1 − the
-            probability of its least likely token, `None` where it claims nothing.
+            Index of the first step of the word it is in; and that word's doubt so far,
+            1 − `word_confidence`, `None` where it claims nothing.
         """
+        before = self._words.start
         kind = self._words.add(step)
-        if self._words.start != self._start:
-            self._start, self._least = self._words.start, 1.0
-        self._least = min(self._least, step.probability)
-        return self._start, 1.0 - self._least if kind == "claim" else None
+        if self._words.start != before:
+            self._word = []
+        self._word.append(step)
+        return self._words.start, 1.0 - word_confidence(self._word) if kind == "claim" else None

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Literal
 
 from decoding.step import DecodingStep
@@ -14,23 +15,11 @@ Kind = Literal["claim", "phrasing", "repeated"]
 
 # Words of closed classes: they join what is said and say nothing that could be made up.
 FUNCTION_WORDS = frozenset(
-    """
-    a an the this that these those it its they them their theirs he him his she her hers we us our
-    ours you your yours i me my mine one ones who whom whose which what when where why how there
-    here and or but nor so yet if then than as because while although though since until unless
-    of to in on at by for from with without within into onto over under above below between among
-    about against through during before after off out up down per via near is are was were be been
-    being am do does did doing done has have had having will would shall should can could may
-    might must not no yes also too very more most less least much many some any all each every
-    both either neither other another such same just only even still already always never often
-    usually sometimes however therefore thus hence well please sure certainly course
-    的 了 是 在 和 與 及 或 也 都 就 而 但 這 那 其 之 於 以 為 有 由 被 把 從 到 對 會 能 可 可以 一個
-    我 你 您 他 她 它 我們 你們 他們 不 沒 沒有 很 更 最 嗎 呢 吧 啊 所以 因為 如果 以及
-    """.split()
+    (files("decoding") / "function_words.txt").read_text(encoding="utf-8").split()
 )
 _JOINERS = "'’-‐‑_"
 _PUNCTUATION = re.compile(r"^[\W_]+|[\W_]+$")
-_SENTENCE_END = re.compile(r"[.!?]['\")\]]*\s|[.!?]['\")\]]*$|[。！？\n]")
+_SENTENCE_END = re.compile(r"[.!?](?=\W|$)|[。！？\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +126,17 @@ def first_sentence(steps: Sequence[DecodingStep]) -> Sequence[DecodingStep]:
     """The steps up to the end of the first sentence that has a word in it."""
     text = ""
     for index, step in enumerate(steps):
-        text += step.text
-        end = _SENTENCE_END.search(text)
-        if end and plain_words(text[: end.end()]) and not _is_abbreviated(text[: end.start()]):
-            following = steps[index + 1].text if index + 1 < len(steps) else " "
-            if end[0][-1:].isspace() or not following[:1].isalnum():
+        end = _SENTENCE_END.search(step.text)
+        if end is not None:
+            before = text + step.text[: end.start()]
+            goes_on = index + 1 < len(steps) and steps[index + 1].text[:1].isalnum()
+            if (
+                plain_words(before)
+                and not _is_abbreviated(before)
+                and not (goes_on and end[0] == ".")
+            ):
                 return steps[: index + 1]
+        text += step.text
     return steps
 
 
