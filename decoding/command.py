@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from decoding.errors import DecodingError
+from decoding.evaluate_command import add_evaluate_options
 from decoding.generate_command import generate
 from decoding.generate_options import add_options
 from decoding.terminal import safe_text
 
 MOST = 10**12
-COMMANDS = ("generate", "memory")
+COMMANDS = ("generate", "memory", "evaluate")
 SHORT_FORM = (
     'python -m decoding "a prompt" is short for python -m decoding generate "a prompt"; a prompt '
     'that is a command\'s name needs the long form: python -m decoding generate "memory".'
@@ -73,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
     memory.add_argument("--positions", type=_counts, default=(), metavar="512,2048")
     memory.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     memory.set_defaults(run=_memory)
+    asked = names.add_parser(
+        "evaluate",
+        help="how well each signal tells a model's right answers from its wrong ones",
+        description="Asks questions whose answers are certain, and scores every signal.",
+        allow_abbrev=False,
+    )
+    add_evaluate_options(asked)
     return commands
 
 
