@@ -28,6 +28,7 @@ from decoding.views.events import (
     wire_model,
     wire_runs,
     wire_traces,
+    wire_trust,
     wire_wheel,
     wire_works,
 )
@@ -109,6 +110,7 @@ def build_app(
         wire_traces(page, traces, runs)
         wire_model(demo, page, Switches(live, line), offer)
         wire_works(demo, page, works, runs)
+        wire_trust(page, works, runs)
         wire_browser(demo, page)
         gr.api(_endpoint(runs), api_name="decode", concurrency_limit=None)
     demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None)
