@@ -7,6 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from decoding.agreement import (
+        AnswerAgreement,
+        SampledAnswer,
+        TruthOpinion,
+        compare_answers,
+        group_answers,
+        sampled_confidence,
+        semantic_entropy_bits,
+    )
     from decoding.cache_kinds import cache_settings
     from decoding.calibration import (
         CalibratingTemperature,
@@ -45,6 +54,7 @@ if TYPE_CHECKING:
     from decoding.prompts import prompt_token_ids
     from decoding.roofline import measure_roofline, roofline_points
     from decoding.run import InspectRequest
+    from decoding.sampled import sample_answers, sampled_cost
     from decoding.session import DecodingSession
     from decoding.stages import Stage
     from decoding.step import Candidate, DecodingStep, KVCacheSize
@@ -52,8 +62,18 @@ if TYPE_CHECKING:
     from decoding.trace_checks import TraceLimits
     from decoding.trace_file import read_trace, trace_json, write_trace
     from decoding.tree import Branch, DecodingTree, Restoration
+    from decoding.truth import p_true, question_of
 
 _ROOMS = {
+    "agreement": (
+        "AnswerAgreement",
+        "SampledAnswer",
+        "TruthOpinion",
+        "compare_answers",
+        "group_answers",
+        "sampled_confidence",
+        "semantic_entropy_bits",
+    ),
     "cache_kinds": ("cache_settings",),
     "calibration": (
         "CalibratingTemperature",
@@ -92,6 +112,7 @@ _ROOMS = {
     "prompts": ("prompt_token_ids",),
     "roofline": ("measure_roofline", "roofline_points"),
     "run": ("InspectRequest",),
+    "sampled": ("sample_answers", "sampled_cost"),
     "session": ("DecodingSession",),
     "stages": ("Stage",),
     "step": ("Candidate", "DecodingStep", "KVCacheSize"),
@@ -99,10 +120,12 @@ _ROOMS = {
     "trace_checks": ("TraceLimits",),
     "trace_file": ("read_trace", "trace_json", "write_trace"),
     "tree": ("Branch", "DecodingTree", "Restoration"),
+    "truth": ("p_true", "question_of"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "AnswerAgreement",
     "Branch",
     "CalibratingTemperature",
     "Candidate",
@@ -132,24 +155,34 @@ __all__ = [
     "Restoration",
     "Roofline",
     "RooflinePoint",
+    "SampledAnswer",
     "SessionError",
     "Stage",
     "TraceError",
     "TraceLimits",
+    "TruthOpinion",
     "answer_temperature",
     "cache_settings",
     "calibrating_temperature",
+    "compare_answers",
     "compare_caches",
     "compare_precisions",
     "decode",
     "forecast_memory",
+    "group_answers",
     "inspect_step",
     "load_model",
     "measure_roofline",
+    "p_true",
     "prompt_token_ids",
+    "question_of",
     "read_trace",
     "reliability",
     "roofline_points",
+    "sample_answers",
+    "sampled_confidence",
+    "sampled_cost",
+    "semantic_entropy_bits",
     "trace_json",
     "write_trace",
 ]

@@ -121,6 +121,10 @@ def _next_logprobs(lm: LanguageModel, token_ids: list[int], on_prefill: OnPrefil
         logits, _fed = infer(lm.model, generation, generation.input_ids, 0, on_prefill)
     finally:
         free_cache(generation)
-    if not bool(torch.isfinite(logits).any()):
-        raise LogitsError("The inference for P(True) returned no distribution: load in float32.")
-    return torch.log_softmax(logits[0], dim=-1).cpu()
+    logprobs = torch.log_softmax(logits[0], dim=-1).cpu()
+    if bool(logprobs.isnan().any()):
+        raise LogitsError(
+            "The inference for P(True) returned no distribution (NaN, or nothing finite): the "
+            f"model does not work in {lm.dtype}; try float32."
+        )
+    return logprobs
