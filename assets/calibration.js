@@ -6,19 +6,22 @@ import { evaluation, isMeasured } from "./measured.js";
 import { Chart, baseLayout, colour } from "./plot.js";
 import { store } from "./store.js";
 import { work } from "./work.js";
-import { count, fixed, say, share } from "./words.js";
+import { count, fixed, percent, say, share } from "./words.js";
 
 const KIND = "calibration";
-const MARGIN = { l: 48, r: 10, t: 20, b: 50 };
+const MARGIN = { l: 48, r: 20, t: 20, b: 44 };
 const FOOT = -0.06;
+const QUARTERS = [0, 0.25, 0.5, 0.75, 1];
 const ONE = 0.011; // The temperature is found to 1 %.
 
 const words = (key, args) => say(`views.calibration.${key}`, args);
 const sentences = (list) => list.filter(Boolean).join(say("views.sentence.joint"));
 const isKnown = (bin) => bin.accuracy !== null && bin.accuracy !== undefined;
+const tenths = (part) => `${fixed(100 * part, 1)}\u00a0%`;
 const centre = (bin) => (bin.low + bin.high) / 2;
 const widthOf = (bin) => 0.9 * (bin.high - bin.low);
 
+const isDrawn = (found) => Boolean(found?.bins.some(isKnown));
 const total = (bins) => bins.reduce((sum, bin) => sum + bin.count, 0);
 
 function bars(name, bins, values, marker) {
@@ -61,7 +64,7 @@ function countTrace(bins) {
 
 function figure(bins, axis) {
   const base = baseLayout();
-  const scale = { tickvals: [0, 0.25, 0.5, 0.75, 1], ticktext: [0, 0.25, 0.5, 0.75, 1].map((part) => share(part).replace(/[.,]0+(?=\D)/, "")) };
+  const scale = { tickvals: QUARTERS, ticktext: QUARTERS.map(percent) };
   return {
     data: [
       ...binTraces(bins),
@@ -90,8 +93,8 @@ const barsInWords = (bins) =>
 function errorInWords(kind, { bins, ece, chance_ece: chance }, least) {
   const n = total(bins);
   if (ece === null || ece === undefined) return words(`${kind}_few`, { n, least });
-  const byChance = chance === null || chance === undefined ? "" : words("chance", { chance: share(chance) });
-  return sentences([words(`${kind}_ece`, { n, ece: share(ece) }), byChance]);
+  const byChance = chance === null || chance === undefined ? "" : words("chance", { chance: tenths(chance) });
+  return sentences([words(`${kind}_ece`, { n, ece: tenths(ece) }), byChance]);
 }
 
 const leaning = (temperature) =>
@@ -115,7 +118,7 @@ function diagram(name, source) {
   const title = make("h3");
   const [explained, error, fit, remark] = ["empty", "verdict", "verdict", "remark"].map((className) => make("p", { className }));
   const box = make("div", { id: `${name}-chart`, tabIndex: 0 });
-  const element = make("section", {}, title, explained, error, box, fit, remark);
+  const element = make("section", {}, title, box, explained, error, fit, remark);
   const chart = new Chart(box, () => ({
     ...figure(source()?.bins ?? [], words(`${name}_axis`)),
     text: `${title.textContent}: ${error.textContent} ${barsInWords(source()?.bins ?? [])}`,
@@ -127,7 +130,7 @@ function diagram(name, source) {
       write(part, text ?? "");
       part.hidden = !text;
     }
-    box.hidden = !source()?.bins.some(isKnown);
+    box.hidden = !isDrawn(source());
     if (!box.hidden) chart.drawSoon();
   };
   return { element, draw };
@@ -167,5 +170,6 @@ export function calibration(root) {
     drawText(text, work(KIND));
     drawAnswers(answers, found);
     write(key, words("key"));
+    key.hidden = !isDrawn(found) && !isDrawn(work(KIND).summary);
   };
 }
