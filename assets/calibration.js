@@ -107,9 +107,9 @@ function textFit({ searched, fit, tokens, least }) {
   return sentences([words("text_temperature", args), leaning(fit.temperature)]);
 }
 
-function answersFit({ temperature, bins }) {
+function answersFit({ temperature, temperature_answers: n }) {
   if (temperature === null || temperature === undefined) return "";
-  const args = { t: fixed(temperature, 2), n: total(bins) };
+  const args = { t: fixed(temperature, 2), n };
   return sentences([words("answers_temperature", args), leaning(temperature)]);
 }
 
