@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
@@ -49,6 +49,7 @@ class SampledAnswer:
         cache_use: `"repeated"` where the prompt was read once and its cache repeated,
             `"read_again"` where it was read for each answer, `"none"` where there is no cache
             and every inference reads it.
+        seconds: from the begin of the first inference until this one ended.
     """
 
     index: int
@@ -59,6 +60,7 @@ class SampledAnswer:
     inferences: int
     prompt_tokens: int
     cache_use: CacheUse
+    seconds: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,13 @@ class TruthOpinion:
         probability: p(True) / (p(True) + p(False)).
         mass: p(True) + p(False): how much of the distribution answers the question at all.
         prompt_tokens: fed in its one inference.
+        seconds: that it took.
     """
 
     probability: float
     mass: float
     prompt_tokens: int
+    seconds: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,10 @@ def _draw(
     prompt_tokens = generation.input_ids.shape[1]
     most = generation.config.max_length - prompt_tokens
     ends = torch.tensor(lm.eos_token_ids, dtype=torch.long, device=lm.device)
+    started = time.perf_counter()
     try:
         ids, logits, use, fed = _read(lm, generation, n, lambda _done, _total: report(0, most))
-        rows = _Rows(lm, n, use, fed)
+        rows = _Rows(lm, n, use, fed, started)
         for done in range(1, most + 1):
             report(done, most)
             tokens = _choose(logits, temperature, rng)
@@ -121,10 +123,13 @@ def _draw(
 class _Rows:
     """The answers of a batch as they grow."""
 
-    def __init__(self, lm: LanguageModel, n: int, use: CacheUse, prompt_tokens: int) -> None:
+    def __init__(
+        self, lm: LanguageModel, n: int, use: CacheUse, prompt_tokens: int, started: float
+    ) -> None:
         self.lm = lm
         self.use = use
         self.prompt_tokens = prompt_tokens
+        self.started = started
         self.ids: list[list[int]] = [[] for _ in range(n)]
         self.logprobs = [0.0] * n
         self.unfinished = set(range(n))
@@ -158,6 +163,7 @@ class _Rows:
             inferences=inferences,
             prompt_tokens=self.prompt_tokens,
             cache_use=self.use,
+            seconds=time.perf_counter() - self.started,
         )
 
 

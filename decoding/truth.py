@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +64,12 @@ def p_true(
         raise GenerationConfigError(
             "This tokenizer begins True and False with the same token: P(True) cannot be read off."
         )
+    started = time.perf_counter()
     logprobs = _next_logprobs(lm, token_ids, on_prefill)
+    seconds = time.perf_counter() - started
     both = [sorted(true_ids - false_ids), sorted(false_ids - true_ids)]
     true, false = (float(torch.logsumexp(logprobs[ids], 0).exp()) for ids in both)
-    return TruthOpinion(true / (true + false), true + false, len(token_ids))
+    return TruthOpinion(true / (true + false), true + false, len(token_ids), seconds)
 
 
 def truth_prompt(question: str, answer: str, samples: Sequence[str] = ()) -> str:
@@ -91,8 +94,12 @@ def question_of(lm: LanguageModel, prompt_ids: Sequence[int]) -> str:
         found = text[: -len(after)].rpartition(before[-_HEADER:])
         if found[1]:
             return found[2].strip()
-    kept = [i for i in prompt_ids if i not in lm.special_token_ids]
-    return detokenize(lm.tokenizer, kept).strip()
+    return plain_text(lm, prompt_ids).strip()
+
+
+def plain_text(lm: LanguageModel, token_ids: Sequence[int]) -> str:
+    """The text of these ids, special tokens left out."""
+    return detokenize(lm.tokenizer, [i for i in token_ids if i not in lm.special_token_ids])
 
 
 def _around_message(tokenizer: Any) -> tuple[str, str]:

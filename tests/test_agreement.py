@@ -19,7 +19,7 @@ CAPITAL = "What is the capital of Armenia?"
 
 
 def sample(text, logprob=-1.0, index=0):
-    return SampledAnswer(index, text, tuple(text.encode()), logprob, "eos", 4, 9, "repeated")
+    return SampledAnswer(index, text, tuple(text.encode()), logprob, "eos", 4, 9, "repeated", 0.5)
 
 
 @pytest.mark.parametrize(
