@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from decoding.step import DecodingStep
-from decoding.words import claim_steps, first_sentence, words_of
+from decoding.words import Word, claim_steps, first_sentence, words_of
 
 Steps = Sequence[DecodingStep]
 Signal = Callable[[Steps], float]
@@ -123,14 +123,24 @@ def word_confidence(steps: Steps) -> float:
 def answer_confidence(steps: Steps) -> float:
     """How sure the model was of its answer, in [0, 1]; higher is surer.
 
-    The product of `word_confidence` over the words that carry the first sentence's claim; the
-    best of the signals that need no further inference, by `python -m decoding evaluate`.
+    The probability of the first sentence, in which claim words count as in `word_confidence`
+    and the others wholly: they tell whether a sentence keeps to the question or goes astray. The
+    opening word counts for nothing where a claim follows, as there are many ways to begin, nor
+    does the end token. The best of the signals that need no further inference, by
+    `python -m decoding evaluate`.
     """
-    sentence = first_sentence(steps)
-    claims = [word for word in words_of(sentence) if word.kind == "claim"]
-    if not claims:
-        return math.exp(FIRST_WEIGHT * sequence_logprob(steps))
-    return math.prod(word_confidence(sentence[word.start : word.end]) for word in claims)
+    sentence = [step for step in first_sentence(steps) if not step.is_special]
+    if not sentence:
+        return word_confidence(steps)
+    words = words_of(sentence)
+    kept = words[1:] if any(word.kind == "claim" for word in words[1:]) else words
+    return math.exp(math.fsum(_weighed_logprob(word, sentence) for word in kept))
+
+
+def _weighed_logprob(word: Word, steps: Steps) -> float:
+    own = steps[word.start : word.end]
+    weight = FIRST_WEIGHT if word.kind == "claim" else 1.0
+    return weight * own[0].logprob + math.fsum(step.logprob for step in own[1:])
 
 
 def _of_claim(signal: Signal) -> Signal:

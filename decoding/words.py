@@ -73,6 +73,16 @@ class WordReader:
         self._count += 1
         return self._kind()
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the step that was read last is the first of its word."""
+        return self.start == self._count - 1
+
+    @property
+    def ends_sentence(self) -> bool:
+        """Whether the word so far has a sentence's end in it."""
+        return bool(_SENTENCE_END.search(self.text))
+
     def _begins(self, step: DecodingStep) -> bool:
         if self._count == 0:
             return False

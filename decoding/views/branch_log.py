@@ -54,9 +54,9 @@ class BranchLog:
     def add(self, step: DecodingStep) -> None:
         """Takes its next step."""
         self.tokens.append((step.token_id, _printable(step)))
-        start, doubt = self._marker.add(step)
-        word = [start, None if doubt is None else number(doubt)]
-        self.steps.append(to_json({**step_fields(step), "w": word}))
+        doubt = self._marker.add(step)
+        told = (None if value is None else number(value) for value in (doubt.value, doubt.own))
+        self.steps.append(to_json({**step_fields(step), "w": [doubt.start, *told]}))
 
 
 def holds(branch: Branch, step: DecodingStep) -> bool:
