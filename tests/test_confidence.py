@@ -51,10 +51,21 @@ def test_a_word_spelled_with_doubt_is_less_sure_than_one_chosen_with_doubt() -> 
     assert word_confidence(spelled) == pytest.approx(0.25)
 
 
-def test_phrasing_and_what_follows_the_answer_count_for_nothing() -> None:
+def test_the_opening_and_what_follows_the_answer_count_for_nothing() -> None:
     sure = steps_of(["The", " capital", " is", " Oslo", "."], [1, 1, 1, 0.64, 1])
-    told = steps_of(["The", " capital", " is", " Oslo", ".", " It"], [0.1, 1, 0.1, 0.64, 1, 0.01])
+    told = steps_of(["The", " capital", " is", " Oslo", ".", " It"], [0.1, 1, 1, 0.64, 1, 0.01])
     assert answer_confidence(sure) == answer_confidence(told) == pytest.approx(0.8)
+
+
+def test_a_sentence_that_goes_astray_is_not_sure() -> None:
+    kept = steps_of(["The", " capital", " is", " Oslo", "."], [1, 1, 1, 0.64, 1])
+    astray = steps_of(["The", " capital", " is", " not", " Oslo"], [1, 1, 1, 0.25, 0.64])
+    assert answer_confidence(astray) == pytest.approx(answer_confidence(kept) / 4)
+
+
+def test_an_answer_of_one_word_counts() -> None:
+    assert answer_confidence(steps_of(["Oslo", ".", "<|end|>"], [0.25, 1, 0.1])) == 0.5
+    assert answer_confidence(steps_of(["Yes", "<|end|>"], [0.25, 0.1])) == 0.25
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
