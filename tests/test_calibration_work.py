@@ -2,12 +2,18 @@
 
 import json
 import math
+import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
+from conftest import byte_tokenizer, tiny_model
 from test_frames import FACTS, make_step
 from test_works import read
+from torch.nn.functional import cross_entropy
 
+from decoding import LanguageModel, decode, reliability, score
 from decoding.run import ModelStatus
 from decoding.step import Candidate
 from decoding.tree import Branch, DecodingTree
@@ -65,11 +71,10 @@ def asked(monkeypatch):
 def scored(index, probability=0.85, is_favourite=True, phase="score"):
     favourite = Candidate(7 if is_favourite else 8, "f", "f", probability, probability)
     other = Candidate(7, "x", "x", 0.01, 0.01)
-    return make_step(
-        index=index,
+    return replace(
+        make_step(index, "x", candidates=0),
         phase=phase,
         token_id=7,
-        text="x",
         logprob=-LOSS,
         candidates=(favourite,) if is_favourite else (favourite, other),
     )
@@ -108,12 +113,16 @@ def test_the_temperature_is_of_the_prompt_and_all_that_was_scored(works, asked):
     assert [(lm, ids) for lm, ids, _ in asked] == [(LM, [1, *[7] * 120])] * 2
 
 
-def test_the_diagram_is_there_before_the_temperature(works, asked):
+def test_the_diagram_is_there_before_the_temperature(works, model, asked):
+    held = threading.Event()
+    model.worker.submit(held.wait)
     frames = works.frames("ann", "calibration", lambda: CalibrationWork(RUN, text_of(120, 60)))
     first = json.loads(next(frames))
     assert first["head"] == {"model": "m", "text": "x" * 60}
     assert first["summary"]["ece"] == 0.35
     assert (first["summary"]["fit"], first["summary"]["searched"]) == (None, False)
+    held.set()
+    assert read(frames)[-1]["summary"]["searched"]
 
 
 def test_of_too_few_tokens_only_their_number_is_told_and_no_text_is_read(works, asked):
@@ -164,7 +173,6 @@ def test_weights_in_another_format_are_refused(works, monkeypatch):
         "key": "calibration_other_weights",
         "args": {"before": "2.000", "now": "2.010"},
     }
-    assert last["summary"]["fit"] is None
 
 
 def test_how_far_it_has_read_is_told_and_gone_once_it_was_stopped(works, monkeypatch):
@@ -193,3 +201,33 @@ def test_what_is_told_and_refused_has_its_words():
         assert "{before}" in messages["calibration_other_weights"]
         assert messages["calibration_without_text"]
         assert messages["calibration_of_own_text"]
+
+
+def test_a_text_that_was_drawn_at_a_temperature_gives_it_back():
+    lm = LanguageModel(
+        tiny_model("llama", max_position_embeddings=2048), byte_tokenizer(), name="m"
+    )
+    drawn = {"do_sample": True, "temperature": 1.6, "top_k": 0, "max_new_tokens": 300}
+    ids = [1, *(step.token_id for step in decode(lm, [1], seed=3, eos_token_id=None, **drawn))]
+    model = OneModel(lm)
+    try:
+        run = RunTokens([1], [], "m", "float32", lm.vocab_size)
+        work = CalibrationWork(run, tree_of(score(lm, ids)))
+        summary = ended(Works(model, Line(2)), work)["summary"]
+    finally:
+        model.worker.shutdown()
+    fit = summary["fit"]
+    assert fit["temperature"] == pytest.approx(1.6, rel=0.15)
+    assert fit["count"] == 300
+    with torch.no_grad():
+        logits, truth = lm.model(torch.tensor([ids])).logits[0, :-1], torch.tensor(ids[1:])
+    least, colder, warmer = (
+        float(cross_entropy(logits / (fit["temperature"] * by), truth)) for by in (1, 0.98, 1.02)
+    )
+    assert fit["loss"] == pytest.approx(least, abs=1e-4)
+    assert least < min(colder, warmer)
+    sure, favourite = logits.softmax(-1).max(-1)
+    right = (favourite == truth).tolist()
+    assert summary["ece"] == pytest.approx(
+        reliability(zip(sure.tolist(), right, strict=True)).ece, abs=1e-4
+    )
