@@ -130,9 +130,15 @@ export function showBranch(number) {
 /** Whether the shown run can be taken elsewhere now. */
 export const canFork = () => store.live && store.run !== "" && !isRunning() && store.prompt.length > 0;
 
+/** How many tokens at the beginning of the shown branch are of a text that was given and measured. */
+const given = () => {
+  const first = store.config.scored ? whole.findIndex((step) => step.ph !== "score") : 0;
+  return first < 0 ? whole.length : first;
+};
+
 /** Whether a step is its branch's end; a length that was reached is none where more is allowed. */
 export const endsHere = (step) =>
-  Boolean(step?.fin) && !(step.fin === "length" && Number(store.settings?.max_new_tokens) > step.i + 1);
+  Boolean(step?.fin) && !(step.fin === "length" && given() + Number(store.settings?.max_new_tokens) > step.i + 1);
 
 /** Whether there is more to come at the end of the shown branch. */
 export const canContinue = () => canFork() && !endsHere(store.steps.at(-1));

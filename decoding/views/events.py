@@ -13,7 +13,8 @@ from decoding.views.calibration_work import CalibrationWork
 from decoding.views.model_choice import Offer, Switches, read_model_choice
 from decoding.views.page import Page
 from decoding.views.runs import Runs
-from decoding.views.settings import PAGE_SETTINGS, read_request
+from decoding.views.sampled_work import SampledWork
+from decoding.views.settings import PAGE_SETTINGS, read_request, read_score_request
 from decoding.views.traces import Traces
 from decoding.views.wheel import read_order
 from decoding.views.work import Work, tokens_of
@@ -156,16 +157,31 @@ def wire_trust(page: Page, works: Works, runs: Runs) -> None:
     """Scoring a text, and what is asked about the probabilities of the one that is shown."""
     controls, run_id = page.trust, page.work.run_id
 
+    def score(request: gr.Request, text: str, top: float, seed: str) -> Iterator[str]:
+        yield from runs.score(
+            visitor_of(request), lambda: read_score_request(text, top, seed, runs.limits)
+        )
+
+    def sample(request: gr.Request, run_id: str) -> Iterator[str]:
+        def read() -> Work:
+            return SampledWork(tokens_of(runs.last_runs, run_id), runs.model.tree(run_id))
+
+        yield from works.frames(visitor_of(request), "sampled", read)
+
     def calibrate(request: gr.Request, run_id: str) -> Iterator[str]:
         def read() -> Work:
             log = runs.last_runs.find(run_id)
-            return CalibrationWork(log and log.tokens, runs.model.tree(run_id))
+            tokens = None if log is None else log.tokens
+            return CalibrationWork(tokens, runs.model.tree(run_id))
 
         yield from works.frames(visitor_of(request), "calibration", read)
 
     def stop_work(request: gr.Request) -> None:
         works.stop(visitor_of(request))
 
+    asked = [controls.text, page.settings["top_candidates"], page.settings["seed"]]
+    controls.score.click(score, asked, page.feed, **STREAMED)
+    controls.sampled.click(sample, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
     controls.calibration.click(calibrate, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
     controls.stop.click(stop_work, **AT_ONCE)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from decoding.facts import ModelFacts
 from decoding.run import RunHead
 from decoding.step import DecodingStep
-from decoding.tree import DecodingTree
+from decoding.tree import DecodingTree, given_tokens
 from decoding.views.branch_log import (
     BranchLog,
     change_fields,
@@ -89,6 +89,8 @@ class RunLog:
         run.log_id = log_id or run.log_id
         first = next((change.settings for change in trace.branches[0].changes), {})
         config = plain_settings({**first, "seed": trace.seed})
+        if given_tokens(trace.branches[0].steps):
+            config["scored"] = True
         run.add(RunHead(trace.prompt_tokens, trace.model, config))
         run.take(trace.branches[-1].steps[-1:], DecodingTree(list(trace.branches)))
         if log_id is None:
@@ -206,7 +208,8 @@ class RunLog:
             yield self.next_frame()
 
     def _write(self, branch: int, step: DecodingStep) -> None:
-        self.branch, self.state = branch, "finished" if step.finish_reason else "decoding"
+        under_way = "prefill" if step.phase == "score" else "decoding"
+        self.branch, self.state = branch, "finished" if step.finish_reason else under_way
 
     def _tokens_of(self, number: int) -> list[tuple[int, str]]:
         following: int | None = number
