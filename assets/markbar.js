@@ -4,30 +4,31 @@ import { quoted } from "./glyphs.js";
 import { make, write } from "./make.js";
 import { evaluation, isMeasured, marksAt } from "./measured.js";
 import { at, follows, store } from "./store.js";
-import { fixed, percent, say, share } from "./words.js";
+import { count, fixed, percent, say, share } from "./words.js";
 
 const words = (key, args) => say(`views.marks.${key}`, args);
 
 /** What marks from this threshold on were worth on the labelled questions: `rate` or `rate_short`. */
 function rate(threshold, key = "rate") {
   if (!evaluation) return words("unmeasured");
-  if (!isMeasured(store.model)) return words("other_model", { model: evaluation.model });
+  if (!isMeasured(store.model)) return words("other_model", { model: evaluation.model, dtype: evaluation.dtype });
   const { threshold: measured, marked, precision, recall } = marksAt(threshold);
-  const args = { n: marked, threshold: fixed(measured, 2) };
-  if (marked === 0) return words("rate_none", args);
+  const args = { n: marked, threshold: measured };
+  if (precision === null || recall === null) return words("rate_none", args);
   return words(key, { ...args, precision: share(precision), recall: share(recall) });
 }
 
 /** The step's likeliest candidate beside the one that stands there. */
 const nextBest = (step) => step.c.find(([id]) => id !== step.id);
 
-/** Why a word is marked, by the numbers of its least likely token. */
-function reason({ start, end, doubt }) {
+/** Why a word is marked, by the numbers of its least likely token; it may be for the words before it. */
+function reason({ start, end, doubt, own: alone }) {
   const steps = store.steps.slice(start, end);
   const least = steps.reduce((lowest, step) => (step.p < lowest.p ? step : lowest));
   const own = least.c.find(([id]) => id === least.id);
   const other = nextBest(least);
-  return words("reason", {
+  return words(alone < doubt / 2 ? "reason_before" : "reason", {
+    alone: fixed(alone, 2),
     n: steps.length,
     word: quoted(steps.map((step) => step.t).join("")),
     doubt: fixed(doubt, 2),
@@ -51,7 +52,7 @@ function told(marks) {
 function controls(marks, changed) {
   const check = make("input", { type: "checkbox", id: "mark-switch", checked: marks.isOn });
   const slider = make("input", {
-    type: "range", id: "mark-threshold", min: 0, max: 1, step: 0.01, value: marks.threshold,
+    type: "range", id: "mark-threshold", min: 0, max: 1, step: 0.025, value: marks.threshold,
   });
   check.addEventListener("change", () => {
     marks.switchTo(check.checked);
@@ -83,7 +84,7 @@ export function markBar(root, marks) {
     write(lead, words("switch"));
     write(sample, words("made_up"));
     write(from, words("threshold"));
-    write(output, fixed(marks.threshold, 2));
+    write(output, count(marks.threshold));
     slider.disabled = !marks.isOn;
     const because = told(marks);
     write(why, because);

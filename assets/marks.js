@@ -1,15 +1,20 @@
 // Words that may be made up: which they are on the shown path, and the look of their tokens.
 
-import { recall, remember } from "./remember.js";
 import { evaluation } from "./measured.js";
+import { recall, remember } from "./remember.js";
 
 const KEY = "marks";
 
+/** What a step says of the word it is in; `own` is the doubt without that of the words before. */
+function told({ i, w: [start, doubt, own] = [i, null, null] }) {
+  return { start, end: i + 1, doubt, own: own ?? doubt };
+}
+
 /**
- * The words of a path, each `{ start, end, doubt, isMarked }` in steps, `end` excluded.
+ * The words of a path, each `{ start, end, doubt, own, isMarked }` in steps, `end` excluded.
  *
- * A step says which word it belongs to and how doubtful that word is so far: of a word the last
- * step's doubt counts, so that a mark comes, goes and moves while the word is written.
+ * Of a word the last step's doubt counts, so that a mark comes, goes and moves while the word is
+ * written.
  */
 export class Marks {
   /** `elements` of the steps, by index; `restyled(index)` is told of each whose mark changed. */
@@ -31,12 +36,12 @@ export class Marks {
   }
 
   /** Takes the path's next step, whose element is there. */
-  add({ i: index, w: [start, doubt] = [index, null] }) {
-    const last = this.wordOf[index - 1];
-    const word = last?.start === start ? last : { start, end: index, doubt: null, isMarked: false };
-    this.wordOf[index] = word;
-    Object.assign(word, { end: index + 1, doubt });
-    this.show(word, Math.max(start, index - 1));
+  add(step) {
+    const now = told(step);
+    const last = this.wordOf[step.i - 1];
+    const word = last?.start === now.start ? last : { isMarked: false };
+    this.wordOf[step.i] = Object.assign(word, now);
+    this.show(word, Math.max(word.start, step.i - 1));
   }
 
   /** Forgets what lies behind the first `length` of these steps. */
@@ -45,8 +50,7 @@ export class Marks {
     this.wordOf.length = length;
     const word = this.wordOf[length - 1];
     if (!word) return;
-    Object.assign(word, { end: length, doubt: steps[length - 1].w?.[1] ?? null });
-    this.show(word, length - 1);
+    this.show(Object.assign(word, told(steps[length - 1])), length - 1);
   }
 
   switchTo(isOn) {
