@@ -12,7 +12,7 @@ _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(rf"(?<!\w)[-−]?\d+(?:[.,:/]\d+)*[^\W_]*|[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+")
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _APOSTROPHE = "['’ʼʻ`]"
-_POSSESSIVE = re.compile(rf"(?<=\w){_APOSTROPHE}[sS]\b")
+_POSSESSIVE = re.compile(rf"(?<=[\w.]){_APOSTROPHE}[sS]\b")
 _INNER_APOSTROPHE = re.compile(rf"(?<=\w){_APOSTROPHE}(?=\w)")
 _INITIALS = re.compile(r"(?<!\w)[^\W\d_](?:\.\s?[^\W\d_])+(?!\w)\.?")
 _END = re.compile(r"[.!?]+(?=[\"'”’)\]*_]*(?:\s|$))|[。！？\n]")

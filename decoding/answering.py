@@ -27,12 +27,14 @@ class JudgedWord:
         text: as it was written.
         kind: what it is for; see `Word`.
         doubt: what `WordMarker` says of it, in [0, 1]; `None` where it claims nothing.
+        own: its own part of that, likewise.
         is_wrong: it claims something, in a wrong answer, and is in no accepted one.
     """
 
     text: str
     kind: Kind
     doubt: float | None
+    own: float | None
     is_wrong: bool
 
 
@@ -123,7 +125,7 @@ def judged_words(question: Question, steps: Sequence[DecodingStep]) -> tuple[Jud
     from decoding.words import words_of
 
     marker = WordMarker(question.question)
-    doubts = [marker.add(step)[1] for step in steps]
+    doubts = [marker.add(step) for step in steps]
     texts = ["" if step.is_special else step.text for step in steps]
     answer, known = "".join(texts), accepted_words(question.answers)
     end, has_failed = first_sentence_end(answer), not is_right(question, answer)
@@ -131,7 +133,8 @@ def judged_words(question: Question, steps: Sequence[DecodingStep]) -> tuple[Jud
         JudgedWord(
             word.text,
             word.kind,
-            doubts[word.end - 1],
+            doubts[word.end - 1].value,
+            doubts[word.end - 1].own,
             has_failed and word.kind == "claim" and not known.issuperset(plain_words(word.text)),
         )
         for word in words_of(steps, question.question)
@@ -167,8 +170,8 @@ def _sampled(
     believed = p_true(lm, question.question, answer).probability
     signals = {
         "agreement": found.agreement,
-        "semantic_entropy": -found.semantic_entropy_bits,
-        "weighted_semantic_entropy": -found.weighted_entropy_bits,
+        "semantic_entropy": 0.0 - found.semantic_entropy_bits,
+        "weighted_semantic_entropy": 0.0 - found.weighted_entropy_bits,
         "p_true": believed,
         "agreement_and_confidence": sampled_confidence(found.agreement, confidence),
         "agreement_confidence_and_p_true": sampled_confidence(

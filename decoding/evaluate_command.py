@@ -122,12 +122,23 @@ def _ask(
     sampling = Sampling(options.samples, options.temperature, options.seed)
     answered = {answer.question for answer in folder.answers}
     open_questions = [one for one in questions if one.question not in answered]
+    _tell(_cost(len(open_questions), options))
     report = _progress(len(answered), len(questions))
     for question in open_questions:
         folder.add(answer_question(lm, question, options.max_new_tokens, sampling))
         report(sum(answer.right for answer in folder.answers))
     if open_questions and sys.stderr.isatty():
         _tell("\n")
+
+
+def _cost(questions: int, options: argparse.Namespace) -> str:
+    """The inferences to come, at most, in a line."""
+    from decoding.sampled import sampled_cost
+
+    each = options.max_new_tokens
+    if options.samples:  # and one that asks the model whether the answer is true
+        each += sampled_cost(options.samples, options.max_new_tokens) + 1
+    return f"{questions} questions to ask, at most {each} inferences each\n"
 
 
 def _progress(done: int, total: int) -> Callable[[int], None]:

@@ -38,6 +38,8 @@ class MarkRate:
         wrong: those of them that are wrong.
         precision: wrong among the marked; `None` where none is.
         recall: marked among the wrong; `None` where none is wrong.
+        false_marks: marked among the right words that claim something; `None` where there are
+            none.
     """
 
     threshold: float
@@ -45,13 +47,12 @@ class MarkRate:
     wrong: int
     precision: float | None
     recall: float | None
+    false_marks: float | None
 
     @property
-    def f1(self) -> float:
-        """The harmonic mean of precision and recall; 0 where there is none."""
-        if not self.precision or not self.recall:
-            return 0.0
-        return 2 * self.precision * self.recall / (self.precision + self.recall)
+    def youden(self) -> float:
+        """Recall less false marks (Youden 1950): 0 for marks set by chance, however many."""
+        return (self.recall or 0.0) - (self.false_marks or 0.0)
 
 
 def auroc(scores: Sequence[float], rights: Sequence[bool]) -> float | None:
@@ -71,7 +72,11 @@ def auroc(scores: Sequence[float], rights: Sequence[bool]) -> float | None:
 
 
 def auroc_interval(
-    scores: Sequence[float], rights: Sequence[bool], resamples: int = RESAMPLES, seed: int = 0
+    scores: Sequence[float],
+    rights: Sequence[bool],
+    owners: Sequence[int] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Interval | None:
     """The same with its bootstrap interval: questions drawn again with replacement.
 
@@ -81,20 +86,23 @@ def auroc_interval(
     Args:
         scores: higher for surer.
         rights: of each score, whether its answer was right.
+        owners: of each score, the number of the question that it belongs to, from 0 on: what
+            belongs together is drawn together. One question each, without.
         resamples: how often.
         seed: the same seed draws the same.
     """
     value = auroc(scores, rights)
     if value is None:
         return None
-    groups, places = _groups(scores, rights), range(len(scores))
+    groups, owned_by = _groups(scores, rights), owners or range(len(scores))
+    questions = range(max(owned_by) + 1)
     rng = random.Random(seed)  # noqa: S311 - it keeps no secret
     areas = []
     for _ in range(resamples):
-        counts = [0] * len(scores)
-        for place in rng.choices(places, k=len(scores)):
-            counts[place] += 1
-        area = _area(groups, counts)
+        drawn = [0] * len(questions)
+        for question in rng.choices(questions, k=len(questions)):
+            drawn[question] += 1
+        area = _area(groups, [drawn[owner] for owner in owned_by])
         if area is not None:
             areas.append(area)
     return Interval(value, *_middle(areas))
@@ -139,11 +147,17 @@ def mark_rate(words: Iterable[tuple[float | None, bool]], threshold: float) -> M
         words: (doubt in [0, 1], `None` where the word claims nothing; whether it is wrong).
         threshold: the least doubt that is marked.
     """
-    told = list(words)
-    marks = [wrong for doubt, wrong in told if doubt is not None and doubt >= threshold]
-    marked, found, wrong = len(marks), sum(marks), sum(wrong for _, wrong in told)
-    precision = found / marked if marked else None
-    return MarkRate(threshold, marked, found, precision, found / wrong if wrong else None)
+    claims = [(doubt, wrong) for doubt, wrong in words if doubt is not None]
+    marks = [wrong for doubt, wrong in claims if doubt >= threshold]
+    marked, found, wrong = len(marks), sum(marks), sum(wrong for _, wrong in claims)
+    return MarkRate(
+        threshold,
+        marked,
+        found,
+        precision=_share(found, marked),
+        recall=_share(found, wrong),
+        false_marks=_share(marked - found, len(claims) - wrong),
+    )
 
 
 def mark_rates(words: Iterable[tuple[float | None, bool]]) -> list[MarkRate]:
@@ -153,13 +167,19 @@ def mark_rates(words: Iterable[tuple[float | None, bool]]) -> list[MarkRate]:
 
 
 def best_threshold(rates: Iterable[MarkRate]) -> float | None:
-    """That of the best F1, and of equally good ones the highest: it marks fewest words.
+    """That of the best Youden's J, and of equally good ones the highest: it marks fewest words.
+
+    The best F1 would mark nearly every claim wherever most of them are wrong.
 
     Returns:
-        `None` where no mark lies on a wrong word.
+        `None` where no threshold is better than chance.
     """
-    best = max(rates, key=lambda rate: (rate.f1, rate.threshold))
-    return best.threshold if best.f1 else None
+    best = max(rates, key=lambda rate: (rate.youden, rate.threshold))
+    return best.threshold if best.youden > 0 else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _groups(scores: Sequence[float], rights: Sequence[bool]) -> list[tuple[list[int], list[int]]]:

@@ -54,7 +54,7 @@ def evaluation_of(answers: Sequence[JudgedAnswer], about: dict[str, Any]) -> dic
         "signals": signals,
         "best": best,
         "threshold": threshold,
-        "words": _word_counts(reported),
+        "words": {**_word_counts(reported), "areas": _word_areas(reported)},
         "marks": [asdict(rate) for rate in mark_rates(_marks(reported))],
         "marks_by_topic": _marks_by_topic(reported, threshold),
         **_calibration(selection, reported),
@@ -93,8 +93,10 @@ def _signal(
     }
 
 
-def _area(values: list[float], rights: list[bool]) -> dict[str, float | None]:
-    found = auroc_interval(values, rights)
+def _area(
+    values: list[float], rights: list[bool], owners: list[int] | None = None
+) -> dict[str, float | None]:
+    found = auroc_interval(values, rights, owners)
     if found is None:
         return {"auroc": None, "low": None, "high": None}
     return {"auroc": found.value, "low": found.low, "high": found.high}
@@ -142,6 +144,21 @@ def _word_counts(answers: Iterable[JudgedAnswer]) -> dict[str, int]:
         "claims": sum(word.doubt is not None for word in words),
         "wrong": sum(word.is_wrong for word in words),
     }
+
+
+def _word_areas(answers: Sequence[JudgedAnswer]) -> dict[str, Any]:
+    """How well doubt tells wrong claim words from right ones; and a word's own doubt alone."""
+    claims = [
+        (place, word)
+        for place, answer in enumerate(answers)
+        for word in answer.words
+        if word.own is not None
+    ]
+    rights = [not word.is_wrong for _, word in claims]
+    owners = [place for place, _ in claims]
+    by_doubt = _area([-(word.doubt or 0.0) for _, word in claims], rights, owners)
+    by_own = _area([-(word.own or 0.0) for _, word in claims], rights, owners)
+    return {"doubt": by_doubt, "own": by_own}
 
 
 def _marks_by_topic(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 Row = Sequence[Any]
+RATES = ("precision", "recall", "false_marks")
+NAMES = ("doubt from", "marked", "of them wrong", "precision", "recall")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
 
 
@@ -101,12 +103,16 @@ def _retained(found: dict[str, Any]) -> str:
 def _marks(found: dict[str, Any]) -> str:
     words, threshold = found["words"], found["threshold"]
     chosen = "none" if threshold is None else f"{threshold:g}"
-    fields = ("threshold", "marked", "wrong", "precision", "recall")
+    fields = ("threshold", "marked", "wrong", *RATES)
+    doubt, own = words["areas"]["doubt"], words["areas"]["own"]
     return (
         f"Of {words['words']} words in first sentences {words['claims']} claim something and "
-        f"{words['wrong']} are wrong. Threshold chosen on the selection half: {chosen}.\n\n"
+        f"{words['wrong']} of these are wrong. AUROC by claim word, of doubt: "
+        f"{cell(doubt['auroc'])} ({cell(doubt['low'])} to {cell(doubt['high'])}); of the word's "
+        f"own doubt alone: {cell(own['auroc'])} ({cell(own['low'])} to {cell(own['high'])}). "
+        f"Threshold chosen on the selection half: {chosen}.\n\n"
         + table(
-            ("doubt from", "marked", "of them wrong", "precision", "recall"),
+            (*NAMES, "right claims marked"),
             [[one[name] for name in fields] for one in found["marks"]],
         )
     )
@@ -114,13 +120,13 @@ def _marks(found: dict[str, Any]) -> str:
 
 def _marks_by_topic(found: dict[str, Any]) -> str:
     return table(
-        ("topic", "claim words", "wrong words", "marked", "of them wrong", "precision", "recall"),
+        ("topic", "claim words", "wrong words", *NAMES[1:], "right claims marked"),
         [
             (
                 one["topic"],
                 one["words"]["claims"],
                 one["words"]["wrong"],
-                *(one[name] for name in ("marked", "wrong", "precision", "recall")),
+                *(one[name] for name in ("marked", "wrong", *RATES)),
             )
             for one in found["marks_by_topic"]
         ],
