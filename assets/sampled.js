@@ -44,11 +44,8 @@ const strip = (groups) => groups.map(({ group, n }) => {
   return part;
 });
 
-function verdict({ agreeing, groups, semantic_entropy_bits, weighted_entropy_bits }, drawn) {
-  return words("agreement", {
-    agreeing, drawn, groups, bits: small(semantic_entropy_bits), weighted: small(weighted_entropy_bits),
-  });
-}
+const verdict = ({ agreeing, groups, semantic_entropy_bits }, drawn) =>
+  words("agreement", { agreeing, drawn, n: groups, bits: small(semantic_entropy_bits) });
 
 function opinion({ answer, p_true, p_true_mass }) {
   if (p_true === null) return "";
