@@ -7,9 +7,12 @@ import unicodedata
 from collections.abc import Sequence
 
 # A number with its sign and all that is joined to it; a Chinese character or Japanese sign, each
-# a word of its own, as no space parts them; or a run of other letters.
+# a word of its own, as no space parts them; or a run of other letters, with the number that a
+# hyphen joins to it ("Pu-24").
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-_WORD = re.compile(rf"(?<!\w)[-−]?\d+(?:[.,:/]\d+)*[^\W_]*|[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+")
+_WORD = re.compile(
+    rf"(?<!\w)[-−]?\d+(?:[.,:/]\d+)*[^\W_]*|[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+(?:-\d+)?"
+)
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _APOSTROPHE = "['’ʼʻ`]"
 _POSSESSIVE = re.compile(rf"(?<=[\w.]){_APOSTROPHE}[sS]\b")
@@ -18,6 +21,7 @@ _INITIALS = re.compile(r"(?<!\w)[^\W\d_](?:\.\s?[^\W\d_])+(?!\w)\.?")
 _END = re.compile(r"[.!?]+(?=[\"'”’)\]*_]*(?:\s|$))|[。！？\n]")
 _NEXT_WORD = re.compile(r"\W*(\w+)")
 _LAST_WORD = re.compile(r"(\w+)\W*$")
+_TOLD_LETTER = re.compile(r"\b(?:is|symbol)\W+\w$")
 _ABBREVIATION = re.compile("st|mt|ft|dr|mr|mrs|ms|jr|sr|prof|vs")
 _OPENER = re.compile("an?|and|but|he|however|i|in|its?|she|so|that|the|there|they|this")
 _NUMBER = re.compile(
@@ -113,8 +117,9 @@ def _goes_on(before: str, last: str, following: str) -> bool:
         return True
     if last.isdigit():  # the number of a list's item
         return before.splitlines()[-1].strip() == last
-    # A letter is an initial where the next word does not look like a beginning: one that was
-    # said before does.
-    was_said = len(following) > 1 and following.casefold() in plain_words(before)
-    opens = was_said or _OPENER.fullmatch(following.casefold())
+    # A letter is an initial where the next word does not look like a beginning, as the subject
+    # does that comes again: "The symbol for uranium is U. Uranium …"
+    is_told = len(following) > 1 and _TOLD_LETTER.search(before)
+    is_again = is_told and following.casefold() in plain_words(before)
+    opens = is_again or _OPENER.fullmatch(following.casefold())
     return len(last) == 1 and last.isupper() and not opens

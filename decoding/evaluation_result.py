@@ -55,6 +55,7 @@ def evaluation_of(answers: Sequence[JudgedAnswer], about: dict[str, Any]) -> dic
         "best": best,
         "threshold": threshold,
         "words": {**_word_counts(reported), "areas": _word_areas(reported)},
+        "single_claims": _single_claims(reported, threshold),
         "marks": [asdict(rate) for rate in mark_rates(_marks(reported))],
         "marks_by_topic": _marks_by_topic(reported, threshold),
         **_calibration(selection, reported),
@@ -159,6 +160,25 @@ def _word_areas(answers: Sequence[JudgedAnswer]) -> dict[str, Any]:
     by_doubt = _area([-(word.doubt or 0.0) for _, word in claims], rights, owners)
     by_own = _area([-(word.own or 0.0) for _, word in claims], rights, owners)
     return {"doubt": by_doubt, "own": by_own}
+
+
+def _single_claims(answers: Sequence[JudgedAnswer], threshold: float | None) -> dict[str, Any]:
+    """The same where a first sentence claims one word alone, which is then what is right or wrong.
+
+    In longer wrong answers some of the claims may well be true.
+    """
+    claims = [[word for word in answer.words if word.doubt is not None] for answer in answers]
+    words = [own[0] for own in claims if len(own) == 1]
+    area = _area([-(word.doubt or 0.0) for word in words], [not word.is_wrong for word in words])
+    rate = (
+        None if threshold is None else mark_rate([(w.doubt, w.is_wrong) for w in words], threshold)
+    )
+    return {
+        "words": len(words),
+        "all_wrong": sum(word.is_wrong for word in words),
+        **area,
+        **({} if rate is None else asdict(rate)),
+    }
 
 
 def _marks_by_topic(

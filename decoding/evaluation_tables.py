@@ -9,7 +9,8 @@ from typing import Any
 Row = Sequence[Any]
 RATES = ("precision", "recall", "false_marks")
 NAMES = ("doubt from", "marked", "of them wrong", "precision", "recall")
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
+# An underscore inside a word is one.
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~#&]|(?<!\w)_|_(?!\w))")
 
 
 def evaluation_tables(found: dict[str, Any]) -> str:
@@ -110,11 +111,21 @@ def _marks(found: dict[str, Any]) -> str:
         f"{words['wrong']} of these are wrong. AUROC by claim word, of doubt: "
         f"{cell(doubt['auroc'])} ({cell(doubt['low'])} to {cell(doubt['high'])}); of the word's "
         f"own doubt alone: {cell(own['auroc'])} ({cell(own['low'])} to {cell(own['high'])}). "
-        f"Threshold chosen on the selection half: {chosen}.\n\n"
+        f"Threshold chosen on the selection half: {chosen}. {_single(found)}\n\n"
         + table(
             (*NAMES, "right claims marked"),
             [[one[name] for name in fields] for one in found["marks"]],
         )
+    )
+
+
+def _single(found: dict[str, Any]) -> str:
+    one = found["single_claims"]
+    rates = ", ".join(f"{name.replace('_', ' ')} {cell(one.get(name))}" for name in RATES)
+    return (
+        f"Of the {one['words']} answers that claim just one word, whose label is beyond doubt, "
+        f"{one['all_wrong']} are wrong: AUROC {cell(one['auroc'])} ({cell(one['low'])} to "
+        f"{cell(one['high'])}), at that threshold {rates}."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -216,6 +217,15 @@ def test_marks_of_the_reported_half() -> None:
     assert [one["is_wrong"] for one in found["examples"]] == [True] * 5
     assert {one["word"] for one in found["examples"]} == {"<b>"}
     assert evaluation_of(made()[::-1], {})["examples"] == found["examples"]
+
+
+def test_answers_of_one_claim_are_told_apart() -> None:
+    answers = made()
+    single = [replace(one, words=one.words[::2]) for one in answers[::2]]
+    found = evaluation_of([*answers[1::2], *single], {})["single_claims"]
+    assert (found["words"], found["all_wrong"], found["auroc"]) == (30, 10, 1.0)
+    assert (found["marked"], found["precision"], found["false_marks"]) == (10, 1.0, 0.0)
+    assert evaluation_of([], {})["single_claims"]["words"] == 0
 
 
 def test_the_rest_of_the_reported_half() -> None:
