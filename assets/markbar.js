@@ -12,10 +12,12 @@ const words = (key, args) => say(`views.marks.${key}`, args);
 function rate(threshold, key = "rate") {
   if (!evaluation) return words("unmeasured");
   if (!isMeasured(store.model)) return words("other_model", { model: evaluation.model, dtype: evaluation.dtype });
-  const { threshold: measured, marked, precision, recall } = marksAt(threshold);
+  const { threshold: measured, marked, precision, recall, false_marks: falseMarks } = marksAt(threshold);
   const args = { n: marked, threshold: measured };
   if (precision === null || recall === null) return words("rate_none", args);
-  return words(key, { ...args, precision: share(precision), recall: share(recall) });
+  const found = words(key, { ...args, precision: share(precision), recall: share(recall) });
+  if (key !== "rate" || falseMarks == null) return found;
+  return `${found}${say("views.sentence.joint")}${words("false_marks", { share: share(falseMarks) })}`;
 }
 
 /** The step's likeliest candidate beside the one that stands there. */

@@ -26,7 +26,7 @@ EVALUATION = {
     "threshold": 0.6,
     "marks": [
         {"threshold": 0.1 * i, "marked": 100 - 9 * i, "wrong": 50, "precision": 0.5 + 0.05 * i}
-        | {"recall": 1 - 0.1 * i}
+        | {"recall": 1 - 0.1 * i, "false_marks": 0.3 - 0.03 * i}
         for i in range(10)
     ],
 }
@@ -136,7 +136,7 @@ def test_the_slider_and_the_switch(visit: Callable[..., Any], address: str) -> N
     send(page, STEPS)
     assert page.inner_text("#mark-rate") == (
         "Of 46 words marked at 0.6 on the labelled questions, 80\u00a0% were wrong; "
-        "that found 40\u00a0% of the wrong ones."
+        "40\u00a0% of all wrong words were found. 12\u00a0% of the right ones were marked too."
     )
     slide(page, 0.9)
     assert page.evaluate(MARKED) == []
