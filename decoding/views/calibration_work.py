@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from decoding.calibration import (
@@ -19,7 +18,7 @@ from decoding.calibration import (
     reliability,
 )
 from decoding.step import DecodingStep
-from decoding.tree import DecodingTree
+from decoding.tree import DecodingTree, given_tokens
 from decoding.views.frames import Message, number, say
 from decoding.views.run_log import RunTokens
 from decoding.views.settings import RequestError
@@ -60,7 +59,8 @@ class CalibrationWork:
                 "calibration_without_text",
             )
         self._run = run
-        self._steps = list(takewhile(_was_given, tree.branches[0].steps))
+        steps = tree.branches[0].steps
+        self._steps = steps[: given_tokens(steps)]
         if not self._steps:
             raise RequestError(
                 "The tokens of this text were chosen by the model itself, so they cannot test it: "
@@ -155,10 +155,6 @@ def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
     return {
         name: number(value) if type(value) is float else value for name, value in fields.items()
     }
-
-
-def _was_given(step: DecodingStep) -> bool:
-    return step.phase == "score"
 
 
 def _favourite_and_truth(step: DecodingStep) -> tuple[float, bool]:
