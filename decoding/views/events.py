@@ -157,7 +157,7 @@ def wire_trust(page: Page, works: Works, runs: Runs) -> None:
     """Scoring a text, and what is asked about the probabilities of the one that is shown."""
     controls, run_id = page.trust, page.work.run_id
 
-    def score(request: gr.Request, text: str, top: float, seed: str) -> Iterator[str]:
+    def score_text(request: gr.Request, text: str, top: float, seed: str) -> Iterator[str]:
         yield from runs.score(
             visitor_of(request), lambda: read_score_request(text, top, seed, runs.limits)
         )
@@ -180,7 +180,7 @@ def wire_trust(page: Page, works: Works, runs: Runs) -> None:
         works.stop(visitor_of(request))
 
     asked = [controls.text, page.settings["top_candidates"], page.settings["seed"]]
-    controls.score.click(score, asked, page.feed, **STREAMED)
+    controls.score.click(score_text, asked, page.feed, **STREAMED)
     controls.sampled.click(sample, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
     controls.calibration.click(calibrate, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
     controls.stop.click(stop_work, **AT_ONCE)
