@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from steps import step_of, steps_of
 
 from decoding import confidence
-from decoding.confidence import SIGNALS, answer_confidence, word_confidence
+from decoding.confidence import FIRST_WEIGHT, SIGNALS, answer_confidence, word_confidence
 
 
 def test_signals_worked_out_by_hand() -> None:
@@ -47,24 +47,28 @@ def test_a_signal_of_nothing_is_refused(name: str) -> None:
 
 def test_a_word_spelled_with_doubt_is_less_sure_than_one_chosen_with_doubt() -> None:
     chosen, spelled = steps_of([" F", "reet"], [0.25, 1.0]), steps_of([" F", "reet"], [1.0, 0.25])
-    assert word_confidence(chosen) == pytest.approx(0.5)
+    assert word_confidence(chosen) == pytest.approx(0.25**FIRST_WEIGHT)
     assert word_confidence(spelled) == pytest.approx(0.25)
 
 
+SURE = ["The", " capital", " is", " Oslo", "."]
+
+
 def test_the_opening_and_what_follows_the_answer_count_for_nothing() -> None:
-    sure = steps_of(["The", " capital", " is", " Oslo", "."], [1, 1, 1, 0.64, 1])
-    told = steps_of(["The", " capital", " is", " Oslo", ".", " It"], [0.1, 1, 1, 0.64, 1, 0.01])
-    assert answer_confidence(sure) == answer_confidence(told) == pytest.approx(0.8)
+    sure = answer_confidence(steps_of(SURE, [1, 1, 1, 0.64, 1]))
+    assert answer_confidence(steps_of([*SURE, " It"], [0.1, 1, 1, 0.64, 1, 0.01])) == sure
+    assert sure == pytest.approx(0.64 ** (FIRST_WEIGHT / 2))  # four words: half the exponent
 
 
 def test_a_sentence_that_goes_astray_is_not_sure() -> None:
-    kept = steps_of(["The", " capital", " is", " Oslo", "."], [1, 1, 1, 0.64, 1])
+    kept = answer_confidence(steps_of(SURE, [1, 1, 1, 0.64, 1]))
     astray = steps_of(["The", " capital", " is", " not", " Oslo"], [1, 1, 1, 0.25, 0.64])
-    assert answer_confidence(astray) == pytest.approx(answer_confidence(kept) / 4)
+    assert answer_confidence(astray) == pytest.approx(kept / 2)
 
 
 def test_an_answer_of_one_word_counts() -> None:
-    assert answer_confidence(steps_of(["Oslo", ".", "<|end|>"], [0.25, 1, 0.1])) == 0.5
+    one = answer_confidence(steps_of(["Oslo", ".", "<|end|>"], [0.25, 1, 0.1]))
+    assert one == pytest.approx(0.25 ** (FIRST_WEIGHT / math.sqrt(2)))
     assert answer_confidence(steps_of(["Yes", "<|end|>"], [0.25, 0.1])) == 0.25
 
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 from steps import steps_of
 
-from decoding.confidence import word_confidence
+from decoding.confidence import FIRST_WEIGHT, word_confidence
 from decoding.marks import FADING, WordMarker
 from decoding.words import words_of
 
 TEXTS = ["It", " is", " Y", "ere", "van", ".", " Y", "es"]
-PROBABILITIES = [0.1, 1.0, 0.36, 0.5, 1.0, 1.0, 0.25, 0.5]
+# A power of the first token's probability counts: 0.6 and 0.5 of these two words.
+PROBABILITIES = [0.1, 1.0, 0.6 ** (1 / FIRST_WEIGHT), 0.5, 1.0, 1.0, 0.5 ** (1 / FIRST_WEIGHT), 0.5]
 
 
 def test_a_mark_is_revised_as_the_word_grows() -> None:
@@ -27,7 +28,9 @@ def test_a_mark_is_revised_as_the_word_grows() -> None:
 
 
 def test_a_word_takes_over_the_doubt_before_it() -> None:
-    steps = steps_of(["It", " is", " not", " Oslo", " or", " Rome"], [1, 1, 0.5, 0.25, 1, 1])
+    steps = steps_of(
+        ["It", " is", " not", " Oslo", " or", " Rome"], [1, 1, 0.5, 0.5 ** (1 / FIRST_WEIGHT), 1, 1]
+    )
     told = list(map(WordMarker().add, steps))
     assert told[3].own == pytest.approx(0.5)
     assert told[3].value == pytest.approx(1 - 0.5 * 0.5**FADING)
