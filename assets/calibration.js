@@ -1,6 +1,6 @@
 // Whether probabilities hold what they say: over a scored text, and over the labelled questions.
 
-import { cornerText, small, workPanel } from "./compared.js";
+import { cornerText, workPanel } from "./compared.js";
 import { make, write } from "./make.js";
 import { evaluation, isMeasured } from "./measured.js";
 import { Chart, baseLayout, colour } from "./plot.js";
@@ -12,7 +12,6 @@ const KIND = "calibration";
 const MARGIN = { l: 48, r: 20, t: 20, b: 44 };
 const FOOT = -0.06;
 const QUARTERS = [0, 0.25, 0.5, 0.75, 1];
-const ONE = 0.011; // The temperature is found to 1 %.
 
 const words = (key, args) => say(`views.calibration.${key}`, args);
 const sentences = (list) => list.filter(Boolean).join(say("views.sentence.joint"));
@@ -97,20 +96,21 @@ function errorInWords(kind, { bins, ece, chance_ece: chance }, least) {
   return sentences([words(`${kind}_ece`, { n, ece: tenths(ece) }), byChance]);
 }
 
-const leaning = (temperature) =>
-  words(Math.abs(temperature - 1) < ONE ? "calibrated" : temperature > 1 ? "too_sure" : "too_unsure");
+/** Which way the model errs, where there are enough to tell. */
+const leaning = (temperature, differs) =>
+  words(!differs ? "calibrated" : temperature > 1 ? "too_sure" : "too_unsure");
 
 function textFit({ searched, fit, tokens, least }) {
   if (!searched || tokens < least) return "";
   if (!fit) return words("no_temperature", { n: tokens });
-  const args = { t: fixed(fit.temperature, 2), n: fit.count, before: small(fit.loss_at_one), after: small(fit.loss) };
-  return sentences([words("text_temperature", args), leaning(fit.temperature)]);
+  const args = { t: fixed(fit.temperature, 2), n: fit.count, before: fixed(fit.loss_at_one, 3), after: fixed(fit.loss, 3) };
+  return sentences([words("text_temperature", args), leaning(fit.temperature, fit.differs)]);
 }
 
-function answersFit({ temperature, temperature_answers: n }) {
+function answersFit({ temperature, temperature_answers: n, temperature_differs: differs }) {
   if (temperature === null || temperature === undefined) return "";
   const args = { t: fixed(temperature, 2), n };
-  return sentences([words("answers_temperature", args), leaning(temperature)]);
+  return sentences([words("answers_temperature", args), leaning(temperature, differs)]);
 }
 
 /** One diagram with what it comes to; `draw` shows it, or a sentence where there is nothing. */

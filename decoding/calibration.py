@@ -79,6 +79,11 @@ class CalibratingTemperature:
     loss_at_one: float
     count: int
 
+    @property
+    def differs_from_one(self) -> bool:
+        """Whether so many tokens or answers tell it from 1, by the likelihood ratio at 5 %."""
+        return 2 * self.count * (self.loss_at_one - self.loss) > Z_95**2
+
 
 def reliability(pairs: Iterable[Pair], bins: int = BINS) -> Reliability:
     """A reliability diagram's numbers (Guo et al. 2017, https://arxiv.org/abs/1706.04599).

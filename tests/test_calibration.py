@@ -156,6 +156,12 @@ def test_answers_of_which_the_model_was_certain_have_a_loss():
     assert found.temperature == pytest.approx(math.log(1e6) / math.log(9), rel=0.02)
 
 
+def test_few_answers_do_not_tell_a_temperature_from_one():
+    few, many = answer_temperature(some(0.8, 75, 100)), answer_temperature(some(0.8, 1500, 2000))
+    assert few.temperature == pytest.approx(many.temperature)
+    assert (few.differs_from_one, many.differs_from_one) == (False, True)
+
+
 def test_answers_that_are_too_few_or_no_answers():
     assert answer_temperature(some(0.8, 60, 99)) is None
     assert answer_temperature([]) is None

@@ -33,7 +33,7 @@ READINGS = 2
 # Between the loss that is measured now and the one of the steps, in nats: what rounding in another
 # order comes to, and less than another format of the weights.
 SAME_LOSS = 0.005
-SHOWN_CHARS = 60
+SHOWN_CHARS, SHOWN_TOKENS = 60, 200
 
 
 class CalibrationWork:
@@ -67,7 +67,7 @@ class CalibrationWork:
                 "score a text that somebody else wrote.",
                 "calibration_of_own_text",
             )
-        text = "".join(step.text for step in self._steps[:SHOWN_CHARS])
+        text = " ".join("".join(step.text for step in self._steps[:SHOWN_TOKENS]).split())
         self.head: dict[str, Any] = {"model": run.model, "text": text[:SHOWN_CHARS]}
         self._reliability = reliability(map(_favourite_and_truth, self._steps))
         self._temperature: CalibratingTemperature | None = None
@@ -82,7 +82,7 @@ class CalibrationWork:
             "measured_on": self._measured_on,
             "least": LEAST_PAIRS,
             "searched": self.is_complete,
-            "fit": None if self._temperature is None else _rounded(asdict(self._temperature)),
+            "fit": None if self._temperature is None else _fit_fields(self._temperature),
         }
 
     def start(self, model: Model) -> Stream[CalibratingTemperature | None]:
@@ -149,6 +149,10 @@ def reliability_fields(found: Reliability) -> dict[str, Any]:
         "ece": None if found.ece is None else number(found.ece),
         "chance_ece": None if found.chance_ece is None else number(found.chance_ece),
     }
+
+
+def _fit_fields(found: CalibratingTemperature) -> dict[str, Any]:
+    return {**_rounded(asdict(found)), "differs": found.differs_from_one}
 
 
 def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
