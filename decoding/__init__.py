@@ -12,7 +12,6 @@ if TYPE_CHECKING:
         SampledAnswer,
         TruthOpinion,
         compare_answers,
-        group_answers,
         sampled_confidence,
         semantic_entropy_bits,
     )
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     )
     from decoding.forecast import MemoryForecast, forecast_memory
     from decoding.inspection import Inspection, inspect_step
+    from decoding.meaning import group_answers
     from decoding.models import LanguageModel, load_model
     from decoding.precision import compare_precisions
     from decoding.prompts import prompt_token_ids
@@ -70,7 +70,6 @@ _ROOMS = {
         "SampledAnswer",
         "TruthOpinion",
         "compare_answers",
-        "group_answers",
         "sampled_confidence",
         "semantic_entropy_bits",
     ),
@@ -107,6 +106,7 @@ _ROOMS = {
     ),
     "forecast": ("MemoryForecast", "forecast_memory"),
     "inspection": ("Inspection", "inspect_step"),
+    "meaning": ("group_answers",),
     "models": ("LanguageModel", "load_model"),
     "precision": ("compare_precisions",),
     "prompts": ("prompt_token_ids",),

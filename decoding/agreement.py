@@ -1,37 +1,17 @@
-"""Several answers to one question, grouped by what they say; it knows texts, not models."""
+"""How far several answers to one question agree, in numbers; it knows groups, not models."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
-from decoding.words import FUNCTION_WORDS, plain_word
+from decoding.meaning import group_answers
 
 SampledReason = Literal["eos", "length"]
 CacheUse = Literal["repeated", "read_again", "none"]
-
-# A number with its sign and separators; a Chinese character or Japanese sign, each a word of its
-# own, as no space parts them; or a run of other letters.
-_TOKEN = re.compile(
-    r"(?<!\w)[-−]?\d+(?:[.,]\d+)*"
-    r"|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
-    r"|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+(?:['’][^\W_]+)*"
-)
-# A mark that ends a sentence; not the period of an initial or of a usual abbreviation.
-_END = re.compile(r"[。！？\n]|(?<!\b\w)(?<!\b(?:St|Mt|Dr|Mr|Ms|Jr))(?<!\bMrs)[.!?]+(?=\s|$)")
-_NEGATIONS = frozenset({"not", "never", "cannot", "isnt", "wasnt", "dont", "不", "沒"})
-_UNITS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *("ten", "eleven", "twelve", "thirteen", "fourteen"),
-    *("fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_NUMBERS = {word: i for i, word in enumerate(_UNITS)}
-_NUMBERS |= {word: 10 * i for i, word in enumerate(_TENS, start=2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,38 +99,6 @@ def compare_answers(
     )
 
 
-def group_answers(texts: Sequence[str], question: str = "") -> list[int]:
-    """Which answers say the same; rules over words, no model judges.
-
-    Of each answer the first sentence counts, and of that the words that neither stand in the
-    question nor are function words: casefolded, without accents and punctuation, numbers up to
-    99 as digits, each Chinese character as a word. Where none is left, function words count too,
-    and then those of the question.
-    Two answers are one group where the words of one contain all of the other's and both or
-    neither negate. An answer joins the first group whose first answer it matches.
-
-    Two names of one thing are two groups, and a wrong word beside the right one hides in its
-    group: Kuhn et al. (2023, https://arxiv.org/abs/2302.09664) let an entailment model judge.
-
-    Args:
-        texts: the answers.
-        question: what they answer.
-
-    Returns:
-        The group of each answer, numbered from 0 as they first occur.
-    """
-    asked = set(_words(question))
-    firsts: list[tuple[frozenset[str], bool]] = []
-    groups = []
-    for text in texts:
-        claim = _claim(text, asked)
-        group = next((i for i, first in enumerate(firsts) if _same(first, claim)), len(firsts))
-        if group == len(firsts):
-            firsts.append(claim)
-        groups.append(group)
-    return groups
-
-
 def agreement(groups: Sequence[int]) -> float:
     """Share of the sampled answers that say what the given one says, in [0, 1].
 
@@ -195,50 +143,3 @@ def sampled_confidence(share: float, *others: float) -> float:
         *others: in [0, 1], such as `answer_confidence` of the given answer, or P(True).
     """
     return fmean([share, fmean(others)]) if others else share
-
-
-def _same(one: tuple[frozenset[str], bool], other: tuple[frozenset[str], bool]) -> bool:
-    (words, is_negated), (other_words, is_other_negated) = one, other
-    if not words or not other_words:
-        return words == other_words
-    return is_negated == is_other_negated and (words <= other_words or other_words <= words)
-
-
-def _claim(text: str, asked: set[str]) -> tuple[frozenset[str], bool]:
-    """The words that carry an answer, and whether they are negated."""
-    words = set(_words(_first_sentence(text)))
-    new = words - asked
-    claim = new - FUNCTION_WORDS - _NEGATIONS or new or words
-    return frozenset(claim), not words.isdisjoint(_NEGATIONS)
-
-
-def _first_sentence(text: str) -> str:
-    text = text.strip()
-    end = _END.search(text)
-    return text[: end.start()] if end else text
-
-
-def _words(text: str) -> list[str]:
-    """As they are compared, apostrophes left out, numbers as digits."""
-    return _with_digits([_plain(word) for word in _TOKEN.findall(text)])
-
-
-def _plain(word: str) -> str:
-    if word[-1].isdecimal() and word[0] in "-−":
-        return "-" + _plain(word[1:])
-    return re.sub("['’,]", "", plain_word(word))
-
-
-def _with_digits(words: list[str]) -> list[str]:
-    """Spelled numbers as digits, "twenty-one" as one of them; "one of" is no number."""
-    spelled: list[str] = []
-    tens = 0
-    for i, word in enumerate(words):
-        value = None if words[i : i + 2] == ["one", "of"] else _NUMBERS.get(word)
-        if tens and value is not None and 0 < value < 10:
-            spelled[-1] = str(tens + value)
-            tens = 0
-            continue
-        spelled.append(word if value is None else str(value))
-        tens = value if value is not None and word in _TENS else 0
-    return spelled

@@ -40,6 +40,10 @@ def sample(text, logprob=-1.0, index=0):
         ("Is it so?", "Yes.", "yes"),
         ("亞美尼亞的首都是哪裡?", "亞美尼亞的首都是葉里溫。", "葉里溫"),
         (CAPITAL, "", " "),
+        ("What is 9 plus 6?", "9 + 6 equals 15.", "The sum is 15"),
+        ("Who wrote Emma?", "Emma is a novel by Jane Austen.", "The author is Austen"),
+        ("Who wrote Emma?", "austen", "Jane Austen"),
+        ("Who wrote Emma?", "In 1815 Jane Austen did.", "It is by Jane Austen, of 1816."),
     ],
 )
 def test_these_say_the_same(question, one, other):
@@ -56,6 +60,9 @@ def test_these_say_the_same(question, one, other):
         (CAPITAL, "", "Yerevan"),
         ("What is 2 - 7?", "5", "-5"),
         ("How many?", "20", "120"),
+        ("What is 9 plus 6?", "The sum is 15", "The sum is 14"),
+        ("Who wrote Emma?", "The author is Jane Austen", "The author is Emily Brontë"),
+        ("Who wrote Emma?", "In 1815 Jane Austen did.", "It is by Emily Brontë, of 1815."),
         ("How many?", "One of them left", "1"),
         ("What is the opposite of up?", "It is down.", "It is out."),
         ("Is it so?", "Yes.", "No."),

@@ -9,12 +9,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from decoding.agreement import (
-    SampledAnswer,
-    TruthOpinion,
-    compare_answers,
-    group_answers,
-)
+from decoding.agreement import SampledAnswer, TruthOpinion, compare_answers
+from decoding.meaning import group_answers
 from decoding.tree import DecodingTree
 from decoding.views.frames import Message, number
 from decoding.views.run_log import RunTokens
