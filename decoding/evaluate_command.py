@@ -165,7 +165,9 @@ def _write(folder: EvaluationFolder, settings: dict[str, Any]) -> None:
     about = {"created": created, **settings}
     evaluation = evaluation_of(folder.answers, about)
     folder.write(evaluation)
-    print(safe_text((folder.path / "evaluation.md").read_text(encoding="utf-8")), end="")
+    tables = safe_text((folder.path / "evaluation.md").read_text(encoding="utf-8"))
+    encoding = sys.stdout.encoding or "utf-8"
+    print(tables.encode(encoding, "backslashreplace").decode(encoding), end="")
 
 
 def _minutes(seconds: float) -> str:

@@ -61,7 +61,7 @@ class EvaluationFolder:
         write_file(self.path / "evaluation.html", evaluation_html(evaluation, self.answers))
 
     def _read(self) -> list[JudgedAnswer]:
-        if not self._answers_file.exists():
+        if not has_answers(self.path):
             return []
         before = json.loads((self.path / "settings.json").read_text(encoding="utf-8"))
         other = [name for name in self._settings if before.get(name) != self._settings[name]]
@@ -76,8 +76,9 @@ class EvaluationFolder:
 
 
 def has_answers(path: Path) -> bool:
-    """Whether an evaluation was begun in a folder."""
-    return (path / "answers.jsonl").exists()
+    """Whether a folder holds answers of an evaluation."""
+    file = path / "answers.jsonl"
+    return file.exists() and file.stat().st_size > 0
 
 
 def _line(answer: JudgedAnswer) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import byte_tokenizer
 from steps import steps_of
 from test_evaluation import made
 
@@ -174,6 +175,32 @@ def test_nothing_is_mixed_that_was_measured_otherwise(
     answers.write_text(answers.read_text().replace('"right": ', '"right": 3, "wrong": ', 1))
     assert main([*options, "--resume"]) == 1
     assert "line 1 of answers.jsonl: right must be true or false, not 3" in capsys.readouterr().err
+
+
+def test_a_model_without_a_chat_leaves_no_evaluation_behind(
+    options: list[str],
+    tiny_lm: LanguageModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bare = LanguageModel(tiny_lm.model, byte_tokenizer(chat=False), name="bare")
+    with monkeypatch.context() as changed:
+        changed.setattr("decoding.models.load_model", lambda _name, **_options: bare)
+        assert main(options) == 1
+    assert "no chat template" in capsys.readouterr().err
+    assert main(options) == 0
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert found["model"] == "tiny-llama"
+
+
+def test_a_folder_that_is_none(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    place = Path(options[-1])
+    place.write_text("a file")
+    assert main(options) == 1
+    told = capsys.readouterr().err
+    assert "out' cannot be used" in told
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize(
