@@ -46,7 +46,7 @@ class Row {
   draw(row, scale, shape) {
     const branch = store.branches[this.number];
     const isShown = this.number === store.branch;
-    this.go.disabled = !canFork() || endsHere(branch.steps.at(-1));
+    this.go.disabled = !canFork() || endsHere(branch.steps.at(-1), this.number);
     this.beside.disabled = isShown;
     const key = [lengthOf(branch), isShown, scale, shape, document.documentElement.lang].join(" ");
     if (key === this.drawnFor) return;
