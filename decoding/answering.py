@@ -88,14 +88,13 @@ def answer_question(
     Raises:
         PromptError: the model has no chat template, or the question does not fit its context.
     """
-    from decoding.confidence import SIGNALS
     from decoding.decoder import decode
     from decoding.prompts import prompt_token_ids
 
     ids = prompt_token_ids(lm, [{"role": "user", "content": question.question}])
     steps = list(decode(lm, ids, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens))
     text = "".join(step.text for step in steps if not step.is_special)
-    signals = {name: _finite(signal(steps)) for name, signal in SIGNALS.items()}
+    signals = live_signals(steps)
     sampled, samples = dict[str, float | None](), tuple[str, ...]()
     if sampling.samples:
         confidence = signals["answer_confidence"] or 0.0
@@ -112,6 +111,19 @@ def answer_question(
         samples=samples,
         words=judged_words(question, steps),
     )
+
+
+def live_signals(steps: Sequence[DecodingStep]) -> dict[str, float | None]:
+    """Every live signal by name; `None` where an answer is too short for one, or it is infinite."""
+    from decoding.confidence import SIGNALS
+
+    found: dict[str, float | None] = {}
+    for name, signal in SIGNALS.items():
+        try:
+            found[name] = _finite(signal(steps))
+        except ValueError:  # an answer without a word has no claim
+            found[name] = None
+    return found
 
 
 def judged_words(question: Question, steps: Sequence[DecodingStep]) -> tuple[JudgedWord, ...]:

@@ -204,6 +204,7 @@ def _calibration(
         "answers": found.count,
         "temperature": None if fitted is None else fitted.temperature,
         "temperature_answers": len(selection),
+        "temperature_differs": None if fitted is None else fitted.differs_from_one,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any
 
 import pytest
 from conftest import byte_tokenizer
-from steps import steps_of
+from steps import step_of, steps_of
 from test_evaluation import made
 
 from decoding import LanguageModel, decode
-from decoding.answering import Sampling, answer_question, judged_words
+from decoding.answering import Sampling, answer_question, judged_words, live_signals
 from decoding.command import main
 from decoding.evaluation_charts import evaluation_html
 from decoding.evaluation_folder import EvaluationFolder
@@ -79,6 +80,14 @@ def test_what_ended_the_answer_is_no_word() -> None:
     assert [word.text for word in words] == ["Rome"]
 
 
+def test_an_answer_without_a_word_has_the_signals_that_it_can_have() -> None:
+    found = live_signals(steps_of(["<|end|>"], [0.25]))
+    assert found["min_probability"] == 0.25
+    assert found["claim_mean_logprob"] is None
+    assert found.keys() == live_signals(steps_of(["Rome"])).keys()
+    assert live_signals([step_of("x", 0.0)])["sequence_logprob"] is None  # not -inf
+
+
 def test_an_answer_is_greedy_and_carries_every_signal(tiny_lm: LanguageModel) -> None:
     from decoding.confidence import SIGNALS
 
@@ -117,6 +126,17 @@ def test_all_files_are_written(
     assert "# What tiny-llama knows" in told
     assert "4 questions to ask, at most 13 inferences each\n" in errors
     assert re.search(r"4 of 4 questions, \d right, 0 min 00 s left\n", errors)
+
+
+def test_on_a_terminal_the_progress_is_one_line(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main([*options, "--samples", "0"]) == 0
+    first, *lines = capsys.readouterr().err.split("\r")
+    assert first == "4 questions to ask, at most 6 inferences each\n"
+    assert [line.split(",")[0] for line in lines] == [f"{i} of 4 questions" for i in range(1, 5)]
+    assert lines[-1].endswith("\n")
 
 
 def test_an_interrupted_evaluation_goes_on(

@@ -238,6 +238,20 @@ def test_the_rest_of_the_reported_half() -> None:
     assert found["by_topic"]["odd"]["questions"] + found["by_topic"]["even"]["questions"] == 120
 
 
+def test_the_temperature_is_found_on_the_selection_half() -> None:
+    # Said at 0.9: right 3 times of 5 in the selection half, always in the reported one.
+    answers = [
+        judged(question, half == "reported" or number % 5 < 3, {"answer_confidence": 0.9})
+        for half in ("selection", "reported")
+        for number, question in enumerate(in_half(half, 100))
+    ]
+    found = evaluation_of(answers, {})
+    assert found["temperature"] == pytest.approx(math.log(9) / math.log(1.5), rel=0.02)
+    assert (found["temperature_answers"], found["temperature_differs"]) == (100, True)
+    assert found["ece"] == pytest.approx(0.1)
+    assert found["reliability"][9]["accuracy"] == 1
+
+
 def test_nothing_wrong_gives_no_figures_and_no_error() -> None:
     answers = [judged(question, True, {"answer_confidence": 0.5}) for question in "abc"]
     found = evaluation_of(answers, {})
