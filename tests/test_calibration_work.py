@@ -13,8 +13,9 @@ from test_frames import FACTS, make_step
 from test_works import read
 from torch.nn.functional import cross_entropy
 
-from decoding import LanguageModel, decode, reliability, score
+from decoding import LanguageModel, decode, reliability
 from decoding.run import ModelStatus
+from decoding.scoring import score
 from decoding.step import Candidate
 from decoding.tree import Branch, DecodingTree
 from decoding.views.calibration_work import CalibrationWork
