@@ -34,6 +34,7 @@ STYLES = (
     "inspector.css",
     "trace.css",
     "trust.css",
+    "score.css",
     "marks.css",
 )
 
