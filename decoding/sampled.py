@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, QuantizedCache
+from transformers.cache_utils import Cache
 
 from decoding.agreement import CacheUse, SampledAnswer
 from decoding.cache_kinds import cache_settings
@@ -201,7 +201,6 @@ def _can_repeat(model: Any, cache: Any) -> bool:
     keeps_inside = any("recurrent_states" in vars(module) for module in model.modules())
     return (
         isinstance(cache, Cache)
-        and not isinstance(cache, QuantizedCache)
         and not hasattr(cache, "linear_cache")  # MiniMax's states, beside its layers
         and not keeps_inside
     )
