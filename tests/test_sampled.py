@@ -30,7 +30,6 @@ READS = {
     "llama": "repeated",
     "mistral": "repeated",
     "gemma3n_text": "repeated",
-    "mpt": "repeated",
     "qwen3_next": "repeated",
     "mamba": "repeated",
     "falcon_h1": "repeated",
@@ -76,11 +75,11 @@ def test_each_row_has_the_distributions_of_a_run_of_its_own(
         return choose(logits, *others)
 
     monkeypatch.setattr(room, "_choose", watched)
-    answers = sorted(sample_answers(lm, PROMPT, 10, 5, seed=7), key=lambda a: a.index)
+    answers = sorted(sample_answers(lm, PROMPT, 10, 4, seed=7), key=lambda a: a.index)
     assert [answer.index for answer in answers] == list(range(10))
     assert {answer.cache_use for answer in answers} == {READS[family]}
     assert len({answer.token_ids for answer in answers}) > 5
-    for answer in answers[::3]:
+    for answer in answers[::4]:
         run = ForcedRun(lm, PROMPT, answer.token_ids)
         for index in range(len(answer.token_ids)):
             expected = torch.softmax(run.infer(index)[0][0], -1)
@@ -136,12 +135,17 @@ def test_answers_come_as_they_end_and_padding_is_no_text(early_lm: LanguageModel
         assert answer.text == early_lm.tokenizer.decode(
             list(shown), clean_up_tokenization_spaces=False
         )
-        steps = ForcedRun(early_lm, PROMPT, answer.token_ids)
-        logprobs = [
-            float(torch.log_softmax(steps.infer(i)[0][0], -1)[token])
-            for i, token in enumerate(answer.token_ids)
-        ]
-        assert answer.logprob == pytest.approx(sum(logprobs), abs=1e-4)
+
+
+def test_the_logprob_is_that_of_all_tokens_the_end_included(early_lm: LanguageModel) -> None:
+    answer = next(sample_answers(early_lm, PROMPT, 3, 6, seed=2))
+    run = ForcedRun(early_lm, PROMPT, answer.token_ids)
+    logprobs = [
+        float(torch.log_softmax(run.infer(i)[0][0], -1)[token])
+        for i, token in enumerate(answer.token_ids)
+    ]
+    assert answer.finish_reason == "eos"
+    assert answer.logprob == pytest.approx(sum(logprobs), abs=1e-4)
 
 
 def test_no_inference_follows_the_last_end(early_lm: LanguageModel) -> None:
