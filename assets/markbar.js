@@ -11,6 +11,7 @@ const words = (key, args) => say(`views.marks.${key}`, args);
 /** What marks from this threshold on were worth on the labelled questions: `rate` or `rate_short`. */
 function rate(threshold, key = "rate") {
   if (!evaluation) return words("unmeasured");
+  if (store.config.scored) return words("given_text");
   if (!isMeasured(store.model)) return words("other_model", { model: evaluation.model, dtype: evaluation.dtype });
   const { threshold: measured, marked, precision, recall, false_marks: falseMarks } = marksAt(threshold);
   const args = { n: marked, threshold: measured };
@@ -18,6 +19,12 @@ function rate(threshold, key = "rate") {
   const found = words(key, { ...args, precision: share(precision), recall: share(recall) });
   if (key !== "rate" || falseMarks == null) return found;
   return `${found}${say("views.sentence.joint")}${words("false_marks", { share: share(falseMarks) })}`;
+}
+
+/** A doubt that rounding makes neither certain nor none. */
+function doubtText(value) {
+  if (value > 0.99) return `>\u00a0${fixed(0.99, 2)}`;
+  return value < 0.01 ? `<\u00a0${fixed(0.01, 2)}` : fixed(value, 2);
 }
 
 /** The step's likeliest candidate beside the one that stands there. */
@@ -30,10 +37,10 @@ function reason({ start, end, doubt, own: alone }) {
   const own = least.c.find(([id]) => id === least.id);
   const other = nextBest(least);
   return words(alone < doubt / 2 ? "reason_before" : "reason", {
-    alone: fixed(alone, 2),
+    alone: doubtText(alone),
     n: steps.length,
     word: quoted(steps.map((step) => step.t).join("")),
-    doubt: fixed(doubt, 2),
+    doubt: doubtText(doubt),
     token: quoted(own?.[1] || least.t || least.k),
     p: percent(least.p),
     rank: least.r,

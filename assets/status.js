@@ -19,7 +19,7 @@ function values(step) {
     inference: [word(isScored(step) ? "scored_of" : "of", { number: step.i + 1, total: store.steps.length }), word(`${step.ph}_phase`)],
     fed: [word("tokens", { n: step.in })],
     chose: [vocabulary ? word("tokens", { n: vocabulary }) : "–"],
-    cache: [step.kv ? word("positions", { n: step.kv[0] }) : word("none")],
+    cache: [step.kv ? word("positions", { n: step.kv[0] }) : word(isScored(step) ? "scored_none" : "none")],
     bytes: [step.kv ? bytes(step.kv[1]) : "–"],
     took: [step.ph === "decode" ? seconds : duration(step.s)],
   };
