@@ -55,7 +55,8 @@ class CalibrationWork:
         """
         if run is None or tree is None:
             raise RequestError(
-                "Score a text first: its tokens are what the probabilities are held against.",
+                "Score a text first; one from a file, or that is not kept any more, has to be scored "
+                "again.",
                 "calibration_without_text",
             )
         self._run = run
