@@ -160,7 +160,10 @@ def test_without_a_text_there_is_nothing_to_hold(run, tree):
 def test_a_text_of_another_model_is_refused(works, asked):
     run = RunTokens([1], [], "other", "float32", 100)
     last = ended(works, CalibrationWork(run, text_of(120, 60)))
-    assert last["message"]["key"] == "work_other_model"
+    assert last["message"] == {
+        "key": "calibration_other_model",
+        "args": {"before": "other", "now": "m"},
+    }
     assert asked == []
 
 
@@ -200,6 +203,7 @@ def test_what_is_told_and_refused_has_its_words():
         messages = language["messages"]
         assert "{done}" in messages["calibration_reading"]
         assert "{before}" in messages["calibration_other_weights"]
+        assert "{before}" in messages["calibration_other_model"]
         assert messages["calibration_without_text"]
         assert messages["calibration_of_own_text"]
 

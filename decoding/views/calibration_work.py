@@ -22,7 +22,7 @@ from decoding.tree import DecodingTree, given_tokens
 from decoding.views.frames import Message, number, say
 from decoding.views.run_log import RunTokens
 from decoding.views.settings import RequestError
-from decoding.views.work import Model, check_model, measured_model
+from decoding.views.work import Model, measured_model
 from decoding.worker import IsStopped, Stopped, Stream
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class CalibrationWork:
         """
         if run is None or tree is None:
             raise RequestError(
-                "Score a text first; one from a file, or that is not kept any more, has to be scored "
-                "again.",
+                "Score a text first; one from a file, or that is not kept any more, has to be "
+                "scored again.",
                 "calibration_without_text",
             )
         self._run = run
@@ -92,8 +92,7 @@ class CalibrationWork:
         def make(
             lm: LanguageModel, is_stopped: IsStopped
         ) -> Iterator[CalibratingTemperature | None]:
-            check_model(lm, self._run)
-            self._measured_on = measured_model(lm)
+            self._measured_on = self._checked(measured_model(lm), lm.vocab_size)
             yield calibrating_temperature(self._losses(lm, is_stopped), len(self._steps))
 
         return model.work(make)
@@ -101,6 +100,18 @@ class CalibrationWork:
     def take(self, event: CalibratingTemperature | None) -> None:
         """The record becomes part of the summary."""
         self._temperature, self.is_complete = event, True
+
+    def _checked(self, now: dict[str, Any], vocab_size: int) -> dict[str, Any]:
+        """What is loaded now, which has to be what the text was scored with."""
+        if (now["name"], vocab_size) != (self._run.model, self._run.vocab_size):
+            raise RequestError(
+                f"This text was scored with {self._run.model}, and now {now['name']} is loaded: "
+                "score it again.",
+                "calibration_other_model",
+                before=self._run.model,
+                now=now["name"],
+            )
+        return now
 
     def _losses(
         self, lm: LanguageModel, is_stopped: IsStopped
