@@ -565,5 +565,10 @@ def test_where_spaces_lends_an_accelerator_decoding_runs_inside_its_call(monkeyp
     frames = list(demo.runs.frames("ann", lambda: read_request("a", settings=GREEDY)))
     assert json.loads(frames[-1])["state"] == "finished"
     frames = list(demo.runs.score("ann", lambda: read_score_request("abc")))
-    assert (json.loads(frames[-1])["state"], json.loads(frames[-1])["total"]) == ("finished", 2)
+    scored = json.loads(frames[-1])
+    assert (scored["state"], scored["total"]) == ("finished", 2)
+    ann = types.SimpleNamespace(session_hash="ann")
+    for job in ("sample", "calibrate"):
+        refused = json.loads(list(event(demo, job).fn(ann, scored["run"]))[-1])
+        assert "lent for one run at a time" in refused["message"]["args"]["text"]
     demo.runs.model.worker.shutdown()

@@ -170,6 +170,7 @@ def wire_trust(page: Page, works: Works, runs: Runs) -> None:
 
     def calibrate(request: gr.Request, run_id: str) -> Iterator[str]:
         def read() -> Work:
+            works.model.refuse_where_lent()  # where no tree is kept, so that no text seems scored
             log = runs.last_runs.find(run_id)
             tokens = None if log is None else log.tokens
             return CalibrationWork(tokens, runs.model.tree(run_id))
