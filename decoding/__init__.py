@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Roofline,
         RooflinePoint,
     )
+    from decoding.confidence import answer_confidence
     from decoding.decoder import decode
     from decoding.errors import (
         ContextLengthError,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     )
     from decoding.forecast import MemoryForecast, forecast_memory
     from decoding.inspection import Inspection, inspect_step
+    from decoding.marks import WordMarker
     from decoding.meaning import group_answers
     from decoding.models import LanguageModel, load_model
     from decoding.precision import compare_precisions
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from decoding.roofline import measure_roofline, roofline_points
     from decoding.run import InspectRequest
     from decoding.sampled import sample_answers, sampled_cost
+    from decoding.scoring import TextScore, score, scored_ids, text_score
     from decoding.session import DecodingSession
     from decoding.stages import Stage
     from decoding.step import Candidate, DecodingStep, KVCacheSize
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from decoding.trace_file import read_trace, trace_json, write_trace
     from decoding.tree import Branch, DecodingTree, Restoration
     from decoding.truth import p_true, question_of
+    from decoding.words import Word, claim_steps, words_of
 
 _ROOMS = {
     "agreement": (
@@ -91,6 +95,7 @@ _ROOMS = {
         "Roofline",
         "RooflinePoint",
     ),
+    "confidence": ("answer_confidence",),
     "decoder": ("decode",),
     "errors": (
         "ContextLengthError",
@@ -106,6 +111,7 @@ _ROOMS = {
     ),
     "forecast": ("MemoryForecast", "forecast_memory"),
     "inspection": ("Inspection", "inspect_step"),
+    "marks": ("WordMarker",),
     "meaning": ("group_answers",),
     "models": ("LanguageModel", "load_model"),
     "precision": ("compare_precisions",),
@@ -113,6 +119,7 @@ _ROOMS = {
     "roofline": ("measure_roofline", "roofline_points"),
     "run": ("InspectRequest",),
     "sampled": ("sample_answers", "sampled_cost"),
+    "scoring": ("TextScore", "score", "scored_ids", "text_score"),
     "session": ("DecodingSession",),
     "stages": ("Stage",),
     "step": ("Candidate", "DecodingStep", "KVCacheSize"),
@@ -121,6 +128,7 @@ _ROOMS = {
     "trace_file": ("read_trace", "trace_json", "write_trace"),
     "tree": ("Branch", "DecodingTree", "Restoration"),
     "truth": ("p_true", "question_of"),
+    "words": ("Word", "claim_steps", "words_of"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -158,12 +166,17 @@ __all__ = [
     "SampledAnswer",
     "SessionError",
     "Stage",
+    "TextScore",
     "TraceError",
     "TraceLimits",
     "TruthOpinion",
+    "Word",
+    "WordMarker",
+    "answer_confidence",
     "answer_temperature",
     "cache_settings",
     "calibrating_temperature",
+    "claim_steps",
     "compare_answers",
     "compare_caches",
     "compare_precisions",
@@ -182,8 +195,12 @@ __all__ = [
     "sample_answers",
     "sampled_confidence",
     "sampled_cost",
+    "score",
+    "scored_ids",
     "semantic_entropy_bits",
+    "text_score",
     "trace_json",
+    "words_of",
     "write_trace",
 ]
 

@@ -12,10 +12,11 @@ from decoding.errors import DecodingError
 from decoding.evaluate_command import add_evaluate_options
 from decoding.generate_command import generate
 from decoding.generate_options import add_options
+from decoding.score_command import add_score_options
 from decoding.terminal import safe_text
 
 MOST = 10**12
-COMMANDS = ("generate", "memory", "evaluate")
+COMMANDS = ("generate", "score", "memory", "evaluate")
 SHORT_FORM = (
     'python -m decoding "a prompt" is short for python -m decoding generate "a prompt"; a prompt '
     'that is a command\'s name needs the long form: python -m decoding generate "memory".'
@@ -58,6 +59,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add_options(text)
     text.set_defaults(run=generate)
+    scored = names.add_parser(
+        "score",
+        help="a given text, each token coloured by how unexpected it was",
+        description="Reads a given text, each token coloured by how unexpected it was.",
+        allow_abbrev=False,
+    )
+    add_score_options(scored)
     memory = names.add_parser(
         "memory", help="what a model and its KV cache will take; reads the config only"
     )
