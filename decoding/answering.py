@@ -76,7 +76,7 @@ class Sampling:
     """
 
     samples: int = 10
-    temperature: float = 1.0
+    temperature: float = 0.5
     seed: int = 0
 
 

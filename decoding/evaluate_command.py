@@ -34,7 +34,7 @@ def add_evaluate_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--out", type=Path, default=Path("evaluation"), metavar="FOLDER")
     command.add_argument("--resume", action="store_true", help="go on in a folder that was begun")
-    command.add_argument("--max-new-tokens", type=_whole(1), default=32, metavar="N")
+    command.add_argument("--max-new-tokens", type=_whole(1), default=24, metavar="N")
     command.add_argument(
         "--samples",
         type=_whole(0),
@@ -42,7 +42,7 @@ def add_evaluate_options(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="answers drawn for each question; 0 measures the live signals alone",
     )
-    command.add_argument("--temperature", type=_above_0, default=1.0, metavar="X")
+    command.add_argument("--temperature", type=_above_0, default=0.5, metavar="X")
     command.add_argument("--seed", type=_whole(0), default=0, metavar="N")
     model = command.add_argument_group("model")
     model.add_argument("--model", help="a Hub id, a folder or a .gguf file")

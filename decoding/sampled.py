@@ -44,7 +44,7 @@ def sample_answers(
     prompt: Prompt,
     n: int = 10,
     max_new_tokens: int = 32,
-    temperature: float = 1.0,
+    temperature: float = 0.5,
     seed: int | None = None,
     on_progress: OnInference | None = None,
 ) -> Iterator[SampledAnswer]:

@@ -32,7 +32,7 @@ ABOUT = {
     "versions": {"python": "3"},
     "max_new_tokens": 8,
     "samples": 1,
-    "sampling_temperature": 1.0,
+    "sampling_temperature": 0.5,
 }
 HOSTILE = "</script><script>alert(1)</script> | <img src=x onerror=alert(1)> `x` [y](javascript:z)"
 QUESTIONS = [
@@ -119,7 +119,7 @@ def test_all_files_are_written(
     }
     found = json.loads((out / "evaluation.json").read_text())
     assert (found["model"], found["questions"]) == ("tiny-llama", 4)
-    assert (found["samples"], found["sampling_temperature"], found["seed"]) == (2, 1.0, 0)
+    assert (found["samples"], found["sampling_temperature"], found["seed"]) == (2, 0.5, 0)
     assert len(found["marks"]) == 41
     answers = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
     assert [answer["question"] for answer in answers] == [q["question"] for q in QUESTIONS]

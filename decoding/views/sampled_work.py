@@ -26,7 +26,7 @@ Event = SampledAnswer | TruthOpinion
 
 SAMPLES = 10
 MAX_NEW_TOKENS = 32
-TEMPERATURE = 1.0
+TEMPERATURE = 0.5  # answers agree more often than at 1, and the right ones more than the wrong
 SEED = 0
 # The prompt's cache is held once for each answer, and P(True) reads question and answer again.
 MAX_SHOWN_TOKENS = 512
