@@ -132,16 +132,16 @@ def measure_rows(logits: Tensor, token_ids: Tensor, top_candidates: int) -> list
     """
     size = logits.shape[-1]
     own = logits.gather(1, token_ids[:, None])
-    rank = (logits > own).sum(dim=-1, keepdim=True) + 1
+    rank = torch.count_nonzero(logits > own, dim=-1)[:, None] + 1
     listed = torch.cat([_top(logits, min(top_candidates, size)), token_ids[:, None]], dim=-1)
-    logprobs = logits.sub_(torch.logsumexp(logits, dim=-1, keepdim=True))
+    logprobs = torch.log_softmax(logits, dim=-1)
     own = logprobs.gather(1, token_ids[:, None])
     candidates = logprobs.gather(1, listed).exp()
-    probabilities = logprobs.exp()[:, None]
-    surprisal = logprobs.clamp_(min=-_NO_SURPRISAL_ABOVE).neg_()[:, :, None]
-    entropy = torch.bmm(probabilities, surprisal)[:, 0]
-    surprisal.sub_(entropy[:, :, None]).square_()
-    varentropy = torch.bmm(probabilities, surprisal)[:, 0]
+    probabilities = torch.exp(logprobs, out=logits)
+    surprisal = logprobs.clamp_(min=-_NO_SURPRISAL_ABOVE).neg_()
+    entropy = torch.linalg.vecdot(probabilities, surprisal)[:, None]
+    surprisal.sub_(entropy).square_()
+    varentropy = torch.linalg.vecdot(probabilities, surprisal)[:, None]
     kept = torch.full_like(rank, size)
     scalars = [token_ids[:, None], own, rank, entropy, varentropy, kept]
     parts = [*scalars, listed, candidates, candidates]
