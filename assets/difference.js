@@ -1,7 +1,6 @@
 // How many bits more each word took in one scored text than in the other: a line and sentences.
 
 import { wordBits } from "./aligned.js";
-import { cornerText } from "./compared.js";
 import { quoted } from "./glyphs.js";
 import { make, write } from "./make.js";
 import { Chart, baseLayout, colour, ticks } from "./plot.js";
@@ -10,7 +9,7 @@ import { count, fixed, say } from "./words.js";
 const FEWEST_WORDS = 2;
 const MOST_STEPS = 400;
 const QUOTED_WORDS = 3;
-const MARGIN = { l: 40, r: 12, t: 20, b: 22 };
+const MARGIN = { l: 40, r: 12, t: 6, b: 22 };
 
 const words = (key, args) => say(`views.score.${key}`, args);
 
@@ -19,10 +18,10 @@ export const bitsText = (bits) => (Number.isFinite(bits) ? fixed(bits, 2) : "∞
 /** The difference between two scored texts, over the words that both have. */
 export class Difference {
   constructor() {
-    [this.total, this.most, this.method] = ["verdict", "verdict", "remark"].map((className) => make("p", { className }));
+    [this.total, this.most, this.meaning, this.method] = ["verdict", "verdict", "remark", "remark"].map((className) => make("p", { className }));
     const box = make("div", { id: "difference-chart" });
     this.chart = new Chart(box, () => this.figure());
-    this.element = make("div", {}, this.total, box, this.most, this.method);
+    this.element = make("div", {}, this.total, this.most, this.meaning, box, this.method);
     this.rows = [];
     this.at = 0;
   }
@@ -67,11 +66,10 @@ export class Difference {
         ...base,
         margin: MARGIN,
         shapes: this.cursor(),
-        annotations: [cornerText(words("difference"))],
         xaxis: { ...base.xaxis, range: [0.5, trace.y.length + 0.5], nticks: 6, tickformat: "d" },
         yaxis: { ...base.yaxis, range: [-1.05 * top, 1.05 * top], tickvals, ticktext: tickvals.map(count) },
       },
-      text: `${words("difference")}. ${this.total.textContent} ${this.most.textContent}`,
+      text: `${this.meaning.textContent} ${this.total.textContent} ${this.most.textContent}`,
     };
   }
 
@@ -82,6 +80,7 @@ export class Difference {
       words("differs", { word: quoted(this.text.slice(from, to)), a: bitsText(a), b: bitsText(b) });
     write(this.total, words("totals", { n: this.rows.length, a: totalOf("a"), b: totalOf("b") }));
     write(this.most, words("most", { list: apart.map(quote).join(say("views.sentence.comma")) }));
+    write(this.meaning, words("difference"));
     write(this.method, words("method"));
     this.chart.drawSoon();
   }

@@ -2,13 +2,15 @@
 
 import { Abreast, NAMES } from "./abreast.js";
 import { UNKNOWN } from "./compared.js";
-import { quoted } from "./glyphs.js";
+import { visible } from "./glyphs.js";
 import { make, write } from "./make.js";
 import { MOST_TEXTS, collect, remove, scoredTexts } from "./scored.js";
 import { touch, watch } from "./store.js";
 import { count, fixed, say, share } from "./words.js";
 
 const COLUMNS = ["model", "tokens", "perplexity", "per_byte", "entropy", "favourites"];
+
+const MOST_SIGNS = 44;
 
 const words = (key, args) => say(`views.score.${key}`, args);
 
@@ -17,10 +19,16 @@ const number = (value, digits) => {
   return Number.isFinite(value) ? fixed(value, digits) : "∞";
 };
 
+/** A text's first words, by which its row is told from the others. */
+function opening(text) {
+  const signs = Array.from(visible(text.trim().slice(0, 2 * MOST_SIGNS)).replaceAll("␣", " "));
+  return signs.length > MOST_SIGNS ? `${signs.slice(0, MOST_SIGNS).join("")}…` : signs.join("");
+}
+
 const cells = (text) => [
   text.precision ? `${text.model} · ${text.precision}` : text.model,
   count(text.tokens.length),
-  number(text.perplexity, 2),
+  number(text.perplexity, text.perplexity < 100 ? 2 : 0),
   number(text.bitsPerByte, 3),
   number(text.entropy, 2),
   share(text.favourites),
@@ -45,7 +53,7 @@ class Row {
   }
 
   draw(place) {
-    const text = quoted(this.scored.text);
+    const text = opening(this.scored.text);
     write(this.name, text);
     cells(this.scored).forEach((value, i) => write(this.numbers[i], value));
     this.box.checked = place >= 0;
