@@ -5,8 +5,12 @@ import { recall, remember } from "./remember.js";
 
 const KEY = "marks";
 
-/** What a step says of the word it is in; `own` is the doubt without that of the words before. */
-function told({ i, w: [start, doubt, own] = [i, null, null] }) {
+/**
+ * What a step says of the word it is in; `own` is the doubt without that of the words before. A text
+ * that was given is nobody's invention here: its words are in no doubt.
+ */
+function told({ i, ph, w: [start, doubt, own] = [i, null, null] }) {
+  if (ph === "score") return { start, end: i + 1, doubt: null, own: null };
   return { start, end: i + 1, doubt, own: own ?? doubt };
 }
 

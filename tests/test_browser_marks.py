@@ -183,7 +183,7 @@ def test_a_mark_gives_its_reason(visit: Callable[..., Any], address: str) -> Non
     shows(page, "#mark-reason", "measured for tiny in float32 only; no rate is known here")
     page.evaluate("decodingLive.store.config = {scored: true}")
     page.hover('[data-token-index="3"]')
-    shows(page, "#mark-reason", "for a given text no rate is known")
+    shows(page, "#mark-reason", "for what it writes after them no rate is known")
 
 
 def test_a_run_is_marked_by_its_own_steps(visit: Callable[..., Any], address: str) -> None:

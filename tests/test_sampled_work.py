@@ -12,7 +12,13 @@ from decoding import DecodingSession, LanguageModel, prompt_token_ids
 from decoding.agreement import SampledAnswer, TruthOpinion
 from decoding.sampled import sampled_cost
 from decoding.views.run_log import RunTokens
-from decoding.views.sampled_work import MAX_NEW_TOKENS, MAX_SHOWN_TOKENS, SAMPLES, SampledWork
+from decoding.views.sampled_work import (
+    MAX_NEW_TOKENS,
+    MAX_SHOWN_TOKENS,
+    SAMPLES,
+    TEMPERATURE,
+    SampledWork,
+)
 from decoding.views.settings import RequestError
 from decoding.views.streams import Line
 from decoding.views.texts import LANGUAGES, texts
@@ -69,7 +75,7 @@ def test_a_job_from_its_first_answer_to_the_models_opinion(works, model, monkeyp
     model.lm = tiny()
     asked = scripted(monkeypatch, ["I.", "You", "It's you!", "I"])
     last = frames_of(works, SampledWork(run_of(model.lm)))[-1]
-    assert asked == {"sampled": (SAMPLES, MAX_NEW_TOKENS, 1.0, 0), "judged": (QUESTION, "It is I.")}
+    assert asked == {"sampled": (SAMPLES, MAX_NEW_TOKENS, 0.5, 0), "judged": (QUESTION, "It is I.")}
     assert last["state"] == "finished"
     assert last["summary"] == {
         "measured_on": {"name": "m", "format": "float32"},
@@ -165,5 +171,5 @@ def test_the_cost_stands_on_the_button_and_in_the_panel(language):
     words = texts()[language]
     on_button = re.findall(r"\d+", words["page"]["sampled_start"])
     assert [int(found) for found in on_button] == [SAMPLES, most]
-    told = {int(found) for found in re.findall(r"\d+", words["views"]["sampled"]["empty"])}
-    assert told == {SAMPLES, MAX_NEW_TOKENS, 1, most, most - 2}
+    told = re.findall(r"\d+(?:\.\d+)?", words["views"]["sampled"]["empty"])
+    assert set(map(float, told)) == {SAMPLES, MAX_NEW_TOKENS, TEMPERATURE, most, most - 2}
