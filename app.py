@@ -19,7 +19,7 @@ import gradio as gr
 
 from decoding.errors import DecodingError, ModelLoadError
 from decoding.live_model import LiveModel
-from decoding.run import ModelChoice
+from decoding.run import ModelChoice, RunRequest, ScoreRequest
 from decoding.shelf import Load, LoadChoice, Progress
 from decoding.trace_file import LARGEST_BYTES
 from decoding.views.events import (
@@ -28,6 +28,7 @@ from decoding.views.events import (
     wire_model,
     wire_runs,
     wire_traces,
+    wire_trust,
     wire_wheel,
     wire_works,
 )
@@ -37,7 +38,7 @@ from decoding.views.options import ALL_INTERFACES, read_options
 from decoding.views.page import build_page, head
 from decoding.views.runs import Runs
 from decoding.views.serving import LOCAL_HOSTS, middleware, routes
-from decoding.views.settings import DEFAULT_LIMITS, Limits, read_request
+from decoding.views.settings import DEFAULT_LIMITS, Limits, read_request, read_score_request
 from decoding.views.streams import Line
 from decoding.views.traces import Traces
 from decoding.views.wheel import read_place
@@ -109,8 +110,10 @@ def build_app(
         wire_traces(page, traces, runs)
         wire_model(demo, page, Switches(live, line), offer)
         wire_works(demo, page, works, runs)
+        wire_trust(page, works, runs)
         wire_browser(demo, page)
-        gr.api(_endpoint(runs), api_name="decode", concurrency_limit=None)
+        for name, endpoint in _endpoints(runs).items():
+            gr.api(endpoint, api_name=name, concurrency_limit=None)
     demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None)
     demo.runs, demo.traces = runs, traces
     return demo
@@ -157,7 +160,15 @@ def _lent_device() -> Callable[[Any], Any] | None:
     return spaces.GPU(duration=SPACE_GPU_SECONDS) if is_lent else None
 
 
-def _endpoint(runs: Runs) -> Callable[..., Iterator[dict[str, Any]]]:
+def _endpoints(runs: Runs) -> dict[str, Callable[..., Iterator[dict[str, Any]]]]:
+    def streamed(
+        request: gr.Request, read: Callable[[], RunRequest | ScoreRequest]
+    ) -> Iterator[dict[str, Any]]:
+        try:
+            yield from runs.steps(visitor_of(request), read())
+        except DecodingError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
     def decode(
         prompt: str,
         chat: bool = True,
@@ -170,13 +181,24 @@ def _endpoint(runs: Runs) -> Callable[..., Iterator[dict[str, Any]]]:
         `settings` holds the page's settings by name, and top_h, epsilon_cutoff, eta_cutoff,
         min_new_tokens and max_time.
         """
-        try:
-            wanted = read_request(prompt, chat, system, settings, runs.limits)
-            yield from runs.steps(visitor_of(request), wanted)
-        except DecodingError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        yield from streamed(
+            request, lambda: read_request(prompt, chat, system, settings, runs.limits)
+        )
 
-    return decode
+    def score(
+        text: str,
+        top_candidates: int = 20,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[dict[str, Any]]:
+        """Streams a text's tokens, each with the distribution that the model gives for its place.
+
+        The first token has none: the steps are those after it.
+        """
+        yield from streamed(
+            request, lambda: read_score_request(text, top_candidates, limits=runs.limits)
+        )
+
+    return {"decode": decode, "score": score}
 
 
 def launch_options(

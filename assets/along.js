@@ -155,7 +155,7 @@ function confidenceReading(step) {
 }
 
 function cacheReading(step) {
-  if (!step.kv) return [say("views.cache.none")];
+  if (!step.kv) return [say(step.ph === "score" ? "views.score.no_cache" : "views.cache.none")];
   const [positions, held] = step.kv;
   const { kv, weight_bytes: weights } = store.model ?? {};
   // Where a window slides or a state stands for all positions, no position has a size.
@@ -175,12 +175,19 @@ function cacheReading(step) {
 }
 
 function latencyReading(step) {
+  if (store.branches[0].steps[0]?.ph === "score") return [coloured("drawn", timeBehindText(step))];
   const prefill = store.branches[0].steps[0] ?? store.steps[0];
   const parts = [coloured("drawn", say("views.latency.this", { time: duration(step.s) })), " · ",
     coloured("entropy", say("views.latency.prefill", { time: duration(prefill.s), n: prefill.in }))];
   if (store.steps.length > 1) parts.push(", ", say("views.latency.mean", { time: duration(meanSeconds()) }));
   return parts;
 }
+
+// What was given and measured had no prefill of its own, and an average with it would say little.
+const timeBehindText = (step) =>
+  step.ph === "score"
+    ? say("views.score.time", { time: duration(step.s), n: step.in })
+    : say("views.latency.this", { time: duration(step.s) });
 
 // Summed as the steps come: reading all of them at each frame would grow with the text.
 const sum = { of: "", n: 0, seconds: 0 };

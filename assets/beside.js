@@ -1,9 +1,9 @@
 // Two branches side by side from a little before the step where they part.
 
+import { surpriseLevel } from "./colouring.js";
 import { visible } from "./glyphs.js";
 import { make, write } from "./make.js";
 import { stepOf, store, surprisal } from "./store.js";
-import { doubt } from "./stream.js";
 import { logprob, parting } from "./tree.js";
 import { fixed, percent, say } from "./words.js";
 
@@ -22,7 +22,7 @@ export function tokenText(step) {
 export const nats = (value) => (value === null ? "…" : Number.isFinite(value) ? fixed(value, 1) : "−∞");
 
 function token(step) {
-  const element = make("span", { className: step.sp ? "token special" : `token d${doubt(surprisal(step))}` });
+  const element = make("span", { className: step.sp ? "token special" : `token d${surpriseLevel(surprisal(step))}` });
   element.textContent = step.t.trim() && !step.sp ? step.t : tokenText(step);
   if (step.t.endsWith("\n")) element.append("\n");
   element.title = words("token_title", { p: percent(step.p), rank: step.r });

@@ -19,7 +19,8 @@ function leaving({ parent, at, steps }) {
 
 function figures(number) {
   const branch = store.branches[number];
-  const [n, total, end] = [lengthOf(branch), logprob(number), branch.steps.at(-1)?.fin];
+  const [n, total, last] = [lengthOf(branch), logprob(number), branch.steps.at(-1)];
+  const end = last?.fin && last.ph === "score" ? "given" : last?.fin;
   const mean = n > 0 && total !== null ? words("mean", { value: nats(total / n) }) : "";
   const parts = [words("tokens", { n }), words("logprob", { value: nats(total) }), mean, words(end ? `end_${end}` : "open")];
   return parts.filter(Boolean).join(" · ");
@@ -45,7 +46,7 @@ class Row {
   draw(row, scale, shape) {
     const branch = store.branches[this.number];
     const isShown = this.number === store.branch;
-    this.go.disabled = !canFork() || endsHere(branch.steps.at(-1));
+    this.go.disabled = !canFork() || endsHere(branch.steps.at(-1), this.number);
     this.beside.disabled = isShown;
     const key = [lengthOf(branch), isShown, scale, shape, document.documentElement.lang].join(" ");
     if (key === this.drawnFor) return;

@@ -46,9 +46,11 @@ const sign = (step, id) => (id === step.id ? "●" : "") + (id === step.next ? "
 
 function detailOf(step) {
   if (step.next !== undefined) return say("views.inspector.preview_detail", { number: step.i + 1, n: step.kept });
+  const entropy = fixed(step.H, 2);
+  if (step.ph === "score") return say("views.distribution.detail_scored", { number: step.i + 1, entropy });
   return say("views.distribution.detail", {
     number: step.i + 1,
-    entropy: fixed(step.H, 2),
+    entropy,
     n: step.kept,
     left: step.kept === store.model?.vocab_size
       ? say("views.distribution.nothing_cut")

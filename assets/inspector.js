@@ -15,6 +15,12 @@ const FAVOURITES = 20;
 
 const textOf = (step) => step.c.find(([id]) => id === step.id)?.[1] || step.t || step.k;
 
+function chosenBy(step) {
+  if (step.f) return "forced";
+  if (step.ph === "score") return "given";
+  return settingsAt(step.i).do_sample ? "drawn" : "settled";
+}
+
 /** Name and value of each fact that came with the step itself. */
 function facts(step) {
   const before = step.kv ? step.kv[0] - step.in : 0;
@@ -23,7 +29,7 @@ function facts(step) {
     ["rank", count(step.r)],
     ["entropy", word("bits", { value: fixed(step.H ?? 0, 2) })],
     ["left", word("tokens", { n: step.kept })],
-    ["chosen_by", word(step.f ? "forced" : settingsAt(step.i).do_sample ? "drawn" : "settled")],
+    ["chosen_by", word(chosenBy(step))],
     ["fed", word("tokens", { n: step.in })],
     ["cache", step.kv ? word("cache_held", { n: step.kv[0], before, held: bytes(step.kv[1]) }) : word("no_cache")],
     ["layers", layerSum(step)],
@@ -72,7 +78,7 @@ function progress() {
 }
 
 function heading(title, step) {
-  title.replaceChildren(word("title", { number: step.i + 1 }), " ", tokenName(textOf(step)));
+  title.replaceChildren(word(step.ph === "score" ? "title_scored" : "title", { number: step.i + 1 }), " ", tokenName(textOf(step)));
   if (step.f) title.append(make("small", {}, word("forced")));
 }
 

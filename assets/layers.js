@@ -196,7 +196,7 @@ export function layers(root) {
       write(title, say("views.layers.title"));
       write(detail, say("views.layers.subtitle"));
     }
-    write(empty, say(step && !step.kv ? "views.layers.none" : "views.layers.empty"));
+    write(empty, say(`views.layers.${step?.ph === "score" ? "scored" : step && !step.kv ? "none" : "empty"}`));
     root.classList.toggle("is-empty", !step?.kv);
     if (!step?.kv) return;
     const stored = entries(step);

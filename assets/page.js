@@ -4,6 +4,7 @@ import { address } from "./address.js";
 import { cache, confidence, latency } from "./along.js";
 import { branches } from "./branches.js";
 import { caching } from "./caching.js";
+import { calibration } from "./calibration.js";
 import { distribution } from "./distribution.js";
 import { forecast } from "./forecast.js";
 import { inspector } from "./inspector.js";
@@ -14,6 +15,8 @@ import { forgetColours } from "./plot.js";
 import { precision } from "./precision.js";
 import { recall, remember } from "./remember.js";
 import { roofline } from "./roofline.js";
+import { sampled } from "./sampled.js";
+import { scorePanel } from "./score.js";
 import { whileSeen } from "./seen.js";
 import { ALL_KINDS, at, connect, pin, receive, store, touch, watch } from "./store.js";
 import { status } from "./status.js";
@@ -118,7 +121,7 @@ const VIEWS = {
 };
 
 // Below the first screen: drawn only while they are in sight.
-const BELOW = { layers, forecast, caching, precision, roofline };
+const BELOW = { score: scorePanel, sampled, calibration, layers, forecast, caching, precision, roofline };
 
 function take(text) {
   if (!text) return;

@@ -31,6 +31,7 @@ const nameOf = (text, fallback) => quoted(text || fallback || "");
 
 function fed(step, index) {
   const args = { number: index + 1, n: step.in };
+  if (step.ph === "score") return say("views.sentence.scored", args);
   if (step.ph === "prefill") return say("views.sentence.prefill", args);
   if (!step.kv) return say("views.sentence.no_cache", args);
   const before = store.steps[index - 1];
@@ -44,6 +45,7 @@ function fed(step, index) {
 
 function chosen(step, token) {
   if (step.f) return say("views.sentence.forced", { token });
+  if (step.ph === "score") return say("views.sentence.given", { token });
   const vocabulary = store.model?.vocab_size;
   const args = { token, n: step.kept, cutters: cutters(configAt(step.i)) };
   if (!configAt(step.i).do_sample) return say("views.sentence.greedy", args);
@@ -71,6 +73,6 @@ export function sentenceAt(index) {
   const own = step.c.find(([id]) => id === step.id);
   const parts = [fed(step, index), chosen(step, nameOf(own?.[1] ?? step.t, step.k)), liked(step)];
   if (step.t === "" && !step.fin) parts.push(say("views.sentence.incomplete"));
-  if (step.fin) parts.push(say(`views.sentence.fin_${step.fin}`));
+  if (step.fin) parts.push(say(`views.sentence.fin_${step.ph === "score" ? "score" : step.fin}`));
   return parts.join(say("views.sentence.joint"));
 }

@@ -5,19 +5,23 @@ import { at, isRunning, store } from "./store.js";
 import { bytes, count, duration, fixed, say } from "./words.js";
 
 const CELLS = ["inference", "fed", "chose", "cache", "bytes", "took"];
+// Cells with a name of their own for a token that was given: no inference made or chose it.
+const SCORED = ["inference", "fed", "chose", "took"];
+
+const isScored = (step) => step?.ph === "score";
+
+const word = (key, args) => say(`views.status.${key}`, args);
 
 function values(step) {
-  const word = (key, args) => say(`views.status.${key}`, args);
   const vocabulary = store.model?.vocab_size;
   const seconds = `${duration(step.s)} · ${fixed(1 / Math.max(step.s, 1e-9), 1)} tok/s`;
-  const phase = step.ph === "prefill" ? word("prefill_phase") : word("decode_phase");
   return {
-    inference: [word("of", { number: step.i + 1, total: store.steps.length }), phase],
+    inference: [word(isScored(step) ? "scored_of" : "of", { number: step.i + 1, total: store.steps.length }), word(`${step.ph}_phase`)],
     fed: [word("tokens", { n: step.in })],
     chose: [vocabulary ? word("tokens", { n: vocabulary }) : "–"],
-    cache: [step.kv ? word("positions", { n: step.kv[0] }) : word("none")],
+    cache: [step.kv ? word("positions", { n: step.kv[0] }) : word(isScored(step) ? "scored_none" : "none")],
     bytes: [step.kv ? bytes(step.kv[1]) : "–"],
-    took: [step.ph === "prefill" ? duration(step.s) : seconds],
+    took: [step.ph === "decode" ? seconds : duration(step.s)],
   };
 }
 
@@ -31,12 +35,13 @@ function note() {
   const n = store.steps.length;
   // One branch can be at its end while another one, which is shown, can go on.
   const reason = isRunning() ? null : store.steps.at(-1)?.fin;
+  if (reason && isScored(store.steps.at(-1))) return say("views.status.finished_score", { n });
   if (reason) return say(`views.status.finished_${reason}`, { n });
   if (store.state === "stopped") return say("views.status.stopped", { n });
   if (["paused", "finished"].includes(store.state)) return say(store.live ? "views.status.paused" : "views.replay.paused", { n });
   if (store.state === "prefill" && store.progress) {
     const [done, total] = store.progress;
-    return say("views.status.prefilling", { done, total });
+    return say(store.config.scored ? "views.status.scoring" : "views.status.prefilling", { done, total });
   }
   if (isRunning() && store.steps.length === 0) return say("views.status.waiting");
   if (store.steps.length === 0) return say("views.status.empty");
@@ -66,11 +71,11 @@ export function status(root) {
     const step = store.steps[at()];
     const shown = step ? values(step) : {};
     for (const [name, { label, value, extra }] of Object.entries(cells)) {
-      write(label, say(`views.status.${name}`));
+      write(label, word(isScored(step) && SCORED.includes(name) ? `scored_${name}` : name));
       write(value, shown[name]?.[0] ?? "–");
       write(extra, shown[name]?.[1] ?? "");
     }
-    write(text, note() ?? say("views.status.writing"));
+    write(text, note() ?? word(isScored(store.steps.at(-1)) ? "scoring_on" : "writing"));
     const { state, progress } = store.switching ?? store;
     const [done, total] = progress ?? [0, 0];
     const isMeasured = total > 0 && ["loading", "prefill"].includes(state);

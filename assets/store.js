@@ -130,9 +130,21 @@ export function showBranch(number) {
 /** Whether the shown run can be taken elsewhere now. */
 export const canFork = () => store.live && store.run !== "" && !isRunning() && store.prompt.length > 0;
 
+/** How many tokens at the beginning of a branch are of a text that was given and measured. */
+function given(number) {
+  if (!store.config.scored) return 0;
+  let parts = Infinity;
+  for (let branch = store.branches[number]; branch.parent !== null; branch = store.branches[branch.parent]) {
+    parts = Math.min(parts, branch.at);
+  }
+  const { steps } = store.branches[0];
+  const decoded = steps.findIndex((step) => step.ph !== "score");
+  return Math.min(parts, decoded < 0 ? steps.length : decoded);
+}
+
 /** Whether a step is its branch's end; a length that was reached is none where more is allowed. */
-export const endsHere = (step) =>
-  Boolean(step?.fin) && !(step.fin === "length" && Number(store.settings?.max_new_tokens) > step.i + 1);
+export const endsHere = (step, number = store.branch) =>
+  Boolean(step?.fin) && !(step.fin === "length" && given(number) + Number(store.settings?.max_new_tokens) > step.i + 1);
 
 /** Whether there is more to come at the end of the shown branch. */
 export const canContinue = () => canFork() && !endsHere(store.steps.at(-1));

@@ -1,19 +1,15 @@
-// The text: the prompt's tokens, then the new ones, each coloured by its surprisal.
+// The text: the prompt's tokens, then the new ones, each coloured by its surprisal or its rank.
 
+import { colouring, levelOf } from "./colouring.js";
 import { hasInkless, isBreak, isUnseen, quoted, redirects, visible } from "./glyphs.js";
+import { colouringChoice, legend } from "./legend.js";
+import { Lines } from "./lines.js";
 import { make, write } from "./make.js";
+import { markBar } from "./markbar.js";
+import { Marks } from "./marks.js";
 import { sentenceAt } from "./sentence.js";
-import { at, follows, hover, isRunning, pin, store, surprisal } from "./store.js";
+import { at, follows, hover, isRunning, pin, store } from "./store.js";
 import { percent, say } from "./words.js";
-
-const LEVELS = 9;
-const MOST_IN_A_BLOCK = 240;
-const LEGEND_PERCENT = [100, 50, 25, 12, 6];
-
-/** 0 for a token that was no surprise, LEVELS for one of 4.3 bits or more (1 in 20). */
-export function doubt(surprisalBits) {
-  return Math.round(LEVELS * Math.min(1, Math.max(0, (surprisalBits - 0.3) / 4)));
-}
 
 function tokenElement(kind, index, text, isSpecial, fallback) {
   const element = document.createElement("span");
@@ -36,64 +32,34 @@ function pieceOf(step) {
   return chosen?.[1] || step.k || "∅";
 }
 
-// The rest of a long text keeps its layout when each line is a block of its own.
-class Lines {
-  constructor(box) {
-    this.box = box;
-    this.line = null;
-  }
-
-  add(element, text) {
-    if (this.line?.childElementCount >= MOST_IN_A_BLOCK) this.split();
-    if (!this.line) this.box.append((this.line = make("div", { className: "line" })));
-    this.line.append(element);
-    if (text.endsWith("\n")) this.line = null;
-  }
-
-  // A paragraph without an end is cut where the page breaks its lines anyway.
-  split() {
-    const tokens = [...this.line.children];
-    const top = tokens.at(-1).offsetTop;
-    let first = tokens.findIndex((token) => token.offsetTop >= top);
-    // The space of a line's first word hangs at the end of the line before it.
-    const isHanging = first > 0 && tokens[first - 1].getClientRects().length > 1;
-    if (isHanging) first -= 1;
-    if (first < 1 || (isHanging && !/^\s/.test(tokens[first].textContent))) return;
-    const next = make("div", { className: "line" });
-    next.append(...tokens.slice(first));
-    this.line.after(next);
-    this.line = next;
-  }
-
-  /** Goes on where the last token stands, once some behind it were removed. */
-  takeUp() {
-    while (this.box.lastChild && !this.box.lastChild.firstChild) this.box.lastChild.remove();
-    const last = this.box.lastChild;
-    this.line = last?.lastChild.textContent.endsWith("\n") ? null : last;
-  }
-
-  clear() {
-    this.box.replaceChildren();
-    this.line = null;
-  }
-}
-
 /** Where the shown branch left its parent; the first one left none. */
 function ownFrom() {
   const { parent, at } = store.branches[store.branch] ?? { parent: null };
   return parent === null ? Infinity : at;
 }
 
+/** What is read out of a token; "" where that is its text. */
+function optionWords(step, isPinned, isMarked) {
+  const text = quoted(step.t || pieceOf(step));
+  if (!isPinned) return isMarked ? say("views.marks.option", { text }) : "";
+  const told = say(step.f ? "views.stream.forced" : "views.stream.option", { text, p: percent(step.p), rank: step.r });
+  return isMarked ? say("views.marks.option", { text: told }) : told;
+}
+
+function paint(element, step) {
+  if (!step.sp) element.classList.add(`d${levelOf(step)}`);
+}
+
 export function textPanel(root) {
   const title = make("h2");
+  const subtitle = make("small");
+  const choice = make("label", {}, subtitle);
   const toggle = make("button", { type: "button", className: "quiet" });
   const box = make("div", { id: "token-stream", tabIndex: 0 });
   const promptBox = make("div", { className: "prompt" });
   const newBox = make("div", { className: "new" });
   const empty = make("p", { className: "empty" });
-  const legend = make("div", { className: "legend" });
-  const ramp = LEGEND_PERCENT.map((p) => make("span", { className: `token d${doubt(-Math.log2(p / 100))}` }));
-  const [certain, unlikely] = [make("span"), make("span")];
+  const footer = make("div", { className: "text-footer" });
   const sentence = make("p", { id: "sentence" });
   const live = make("p", { className: "unseen-text" });
   live.setAttribute("aria-live", "polite");
@@ -101,13 +67,16 @@ export function textPanel(root) {
   promptBox.setAttribute("role", "group");
   newBox.setAttribute("role", "group");
   toggle.setAttribute("aria-pressed", "false");
-  legend.append(certain, ...ramp, unlikely);
   box.append(promptBox, newBox);
-  root.replaceChildren(make("header", {}, title, toggle), empty, box, legend, sentence, live);
+  root.replaceChildren(make("header", {}, title, choice, toggle), empty, box, footer, sentence, live);
 
   const promptLines = new Lines(promptBox);
   const newLines = new Lines(newBox);
   const elements = [];
+  const marks = new Marks(elements, tellOption);
+  const drawColours = [colouringChoice(choice), legend(footer)];
+  const drawMarks = markBar(footer, marks);
+  let paintedBy = colouring();
   let current = null;
   let isAtEnd = true;
 
@@ -139,46 +108,57 @@ export function textPanel(root) {
     else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
   }
 
-  function mark() {
+  function tellOption(index) {
+    const words = optionWords(store.steps[index], index === store.pinned, marks.isMarked(index));
+    if (words) elements[index].setAttribute("aria-label", words);
+    else elements[index].removeAttribute("aria-label");
+  }
+
+  /** All tokens anew, after the reader chose what their colours tell. */
+  function repaint() {
+    paintedBy = colouring();
+    elements.forEach((element, i) => {
+      element.className = element.className.replace(/ d\d\b/, "");
+      paint(element, store.steps[i]);
+    });
+  }
+
+  function showCursor() {
     const element = elements[at()] ?? null;
     if (element !== current) {
+      const left = Number(current?.dataset.tokenIndex);
       current?.classList.remove("at");
       current?.removeAttribute("id");
       current?.removeAttribute("aria-selected");
-      current?.removeAttribute("aria-label");
       current = element;
+      if (left < elements.length) tellOption(left);
     }
     if (!current) return box.removeAttribute("aria-activedescendant");
     // While the newest token is followed there is nothing chosen to mark or to announce.
     current.classList.toggle("at", !(follows() && isRunning()));
     if (store.pinned === null) return box.removeAttribute("aria-activedescendant");
-    const step = store.steps[store.pinned];
     current.id = "token-at-cursor";
     current.setAttribute("aria-selected", "true");
-    current.setAttribute(
-      "aria-label",
-      say(step.f ? "views.stream.forced" : "views.stream.option", { text: quoted(step.t || pieceOf(step)), p: percent(step.p), rank: step.r }),
-    );
+    tellOption(at());
     box.setAttribute("aria-activedescendant", "token-at-cursor");
     reveal(current);
   }
 
   return (kinds) => {
     if (kinds.has("look")) {
-      title.replaceChildren(say("views.stream.title"), make("small", {}, say("views.stream.subtitle")));
+      write(title, say("views.stream.title"));
+      write(subtitle, say("views.stream.subtitle"));
       toggle.textContent = say("views.stream.show_all");
       toggle.title = say("views.stream.show_all_help");
       box.setAttribute("aria-label", say("views.stream.title"));
       promptBox.setAttribute("aria-label", say("views.stream.prompt"));
       newBox.setAttribute("aria-label", say("views.stream.new"));
-      certain.textContent = say("views.stream.certain");
-      unlikely.textContent = say("views.stream.unlikely");
-      ramp.forEach((swatch, i) => (swatch.textContent = `${LEGEND_PERCENT[i]} %`));
       empty.textContent = say("views.stream.empty");
     }
     if (kinds.has("run")) promptLines.clear();
     if (kinds.has("run") || kinds.has("branch")) {
       for (const element of elements.splice(store.partedAt)) element.remove();
+      marks.cut(elements.length, store.steps);
       newLines.takeUp();
       isAtEnd = true;
     }
@@ -192,21 +172,29 @@ export function textPanel(root) {
     if (kinds.has("steps") && elements.length < store.steps.length) {
       for (const step of store.steps.slice(elements.length)) {
         const element = tokenElement("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
-        if (!step.sp) element.classList.add(`d${doubt(surprisal(step))}`);
+        paint(element, step);
         if (step.f) element.classList.add("forced");
         if (step.i >= own) element.classList.add("own");
         elements.push(element);
+        marks.add(step);
         newLines.add(element, step.t);
       }
       if (isAtEnd && store.pinned === null) box.scrollTop = box.scrollHeight;
     }
+    if (paintedBy !== colouring()) repaint();
+    if (kinds.has("look")) elements.forEach((_, i) => marks.isMarked(i) && tellOption(i));
+    if (kinds.has("look") || kinds.has("colouring")) drawColours.forEach((draw) => draw());
     const hasText = store.prompt.length + store.steps.length > 0;
     root.classList.toggle("is-empty", !hasText);
-    if (kinds.has("cursor") || kinds.has("state")) mark();
-    if (kinds.has("cursor") || kinds.has("head") || kinds.has("look")) write(sentence, sentenceAt(at()));
+    if (kinds.has("cursor") || kinds.has("state")) showCursor();
+    if (kinds.has("cursor") || kinds.has("head") || kinds.has("look")) {
+      write(sentence, sentenceAt(at()));
+      drawMarks();
+    }
     if (kinds.has("state") || kinds.has("look")) {
       const isDone = hasText && !isRunning();
-      write(live, isDone ? say("views.stream.done", { n: store.steps.length }) : "");
+      const done = store.steps.at(-1)?.ph === "score" ? "views.marks.scored" : "views.stream.done";
+      write(live, isDone ? say(done, { n: store.steps.length }) : "");
     }
   };
 }

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Sequence
 
 from decoding.errors import DecodingError
+from decoding.evaluate_command import add_evaluate_options
 from decoding.generate_command import generate
 from decoding.generate_options import add_options
+from decoding.score_command import add_score_options
 from decoding.terminal import safe_text
 
 MOST = 10**12
-COMMANDS = ("generate", "memory")
+COMMANDS = ("generate", "score", "memory", "evaluate")
 SHORT_FORM = (
     'python -m decoding "a prompt" is short for python -m decoding generate "a prompt"; a prompt '
     'that is a command\'s name needs the long form: python -m decoding generate "memory".'
@@ -57,6 +59,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add_options(text)
     text.set_defaults(run=generate)
+    scored = names.add_parser(
+        "score",
+        help="a given text, each token coloured by how unexpected it was",
+        description="Reads a given text, each token coloured by how unexpected it was.",
+        allow_abbrev=False,
+    )
+    add_score_options(scored)
     memory = names.add_parser(
         "memory", help="what a model and its KV cache will take; reads the config only"
     )
@@ -73,6 +82,13 @@ def parser() -> argparse.ArgumentParser:
     memory.add_argument("--positions", type=_counts, default=(), metavar="512,2048")
     memory.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     memory.set_defaults(run=_memory)
+    asked = names.add_parser(
+        "evaluate",
+        help="how well each signal tells a model's right answers from its wrong ones",
+        description="Asks questions whose answers are certain, and scores every signal.",
+        allow_abbrev=False,
+    )
+    add_evaluate_options(asked)
     return commands
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from decoding.errors import SessionError
-from decoding.run import ContinueOrder, InspectRequest, RunRequest
+from decoding.errors import ContextLengthError, SessionError
+from decoding.run import ContinueOrder, InspectRequest, RunRequest, ScoreRequest
 from decoding.step import DecodingStep
+from decoding.tree import MAX_STEPS, given_tokens
 
 if TYPE_CHECKING:
     from decoding.inference import OnPrefill
@@ -18,20 +19,34 @@ if TYPE_CHECKING:
 
 # The cache is made for one kind, and its length in mid-run cannot be another.
 FIXED_SETTINGS = ("cache_implementation", "cache_config", "use_cache")
+# Under these the distribution that would be drawn from is the model's own: a text that was given
+# is measured in that one.
+_PLAIN = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+_COUNTED = ("max_new_tokens", "min_new_tokens")
 _ALLOW_MORE = {"length": "allow more tokens, or ", "max_time": "allow more time, or "}
 
 
-def begin(lm: LanguageModel, request: RunRequest, on_prefill: OnPrefill) -> DecodingSession:
+def begin(
+    lm: LanguageModel,
+    request: RunRequest,
+    on_prefill: OnPrefill,
+    prompt_ids: list[int] | None = None,
+) -> DecodingSession:
     """A session before its first inference.
+
+    Args:
+        lm: that decodes.
+        request: what was asked for.
+        on_prefill: called while the prompt is read.
+        prompt_ids: in the place of the request's prompt.
 
     Raises:
         DecodingError: what `decode` would refuse.
     """
     from decoding.session import DecodingSession
 
-    return DecodingSession(
-        lm, request.prompt, on_prefill=on_prefill, **decode_arguments(lm, request)
-    )
+    prompt = request.prompt if prompt_ids is None else prompt_ids
+    return DecodingSession(lm, prompt, on_prefill=on_prefill, **decode_arguments(lm, request))
 
 
 def decode_arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
@@ -53,6 +68,23 @@ def decode_arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
     }
 
 
+def given_run(lm: LanguageModel, ids: list[int], request: ScoreRequest) -> RunRequest:
+    """The run that a text to be scored is taken for: its first token is the prompt.
+
+    Raises:
+        SessionError: it has more tokens than a run may have.
+    """
+    tokens = len(ids) - 1
+    if tokens > MAX_STEPS:
+        raise SessionError(
+            f"This text has {tokens:,} tokens, and at most {MAX_STEPS:,} are scored at once: "
+            "shorten it."
+        )
+    room = tokens if lm.context_length is None else min(tokens, lm.context_length)
+    generation = {**_PLAIN, "max_new_tokens": room}
+    return RunRequest("", generation, request.seed, request.top_candidates)
+
+
 def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingStep]:
     """The steps that an order asks for.
 
@@ -63,7 +95,7 @@ def go_on(session: DecodingSession, order: ContinueOrder) -> Iterator[DecodingSt
     at = _check(session, order)
     if (session.branch, session.position) != (order.branch, at):
         session.move(order.branch, at)
-    changes = _changes(session, order.generation or {})
+    changes = _changes(session, _after_given(session, order.generation or {}))
     if changes:
         session.configure(**changes)
     _refuse_end(session)
@@ -101,6 +133,30 @@ def _changes(session: DecodingSession, wanted: dict[str, Any]) -> dict[str, Any]
     lasting = {name: value for name, value in wanted.items() if name not in FIXED_SETTINGS}
     changes = {name: _or_nothing(session, name, value) for name, value in lasting.items()}
     return {name: v for name, v in changes.items() if v != _in_force(session, name)}
+
+
+def _after_given(session: DecodingSession, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Settings that count new tokens, with those that were given counted as the prompt's are.
+
+    Raises:
+        ContextLengthError: what may be written after them does not fit the context.
+    """
+    given = given_tokens(session.path())
+    if not given:
+        return wanted
+    counted = {name: wanted[name] for name in _COUNTED if wanted.get(name)}
+    _check_room(session, given, counted.get("max_new_tokens", 0))
+    return {**wanted, **{name: given + count for name, count in counted.items()}}
+
+
+def _check_room(session: DecodingSession, given: int, more: int) -> None:
+    text, context = len(session.prompt_ids) + given, session.lm.context_length
+    if context is not None and more and text + more - 1 > context:
+        raise ContextLengthError(
+            f"The {text:,} tokens of the text up to there and max_new_tokens = {more:,} do not fit "
+            f"the model's context of {context:,}: at most {max(0, context - text + 1):,} new "
+            "tokens fit."
+        )
 
 
 def _in_force(session: DecodingSession, name: str) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 _NO_SURPRISAL_ABOVE = 200.0  # nats; float32 probabilities are 0 long before, and 0 * inf is NaN
 _FIELDS = 6
+_GROUP = 64
 _BITS = 1 / math.log(2)  # in a nat
 
 
@@ -116,6 +117,54 @@ def measure(
     extra = [flag.view(1) for flag in flags]
     packed = torch.cat([part.float() for part in (*scalars, *rows, *extra)]).tolist()
     return _unpack(packed, len(listed), len(extra))
+
+
+def measure_rows(logits: Tensor, token_ids: Tensor, top_candidates: int) -> list[Measurement]:
+    """The same for several inferences at once, of which nothing was drawn.
+
+    Args:
+        logits: (rows, vocab_size) float32, raw; they are written over.
+        token_ids: (rows,) int64, the token that each row is about.
+        top_candidates: favourites to list; the token is added when not among them.
+
+    Returns:
+        A measurement of each row, its sampling probabilities the probabilities.
+    """
+    size = logits.shape[-1]
+    own = logits.gather(1, token_ids[:, None])
+    rank = torch.count_nonzero(logits > own, dim=-1)[:, None] + 1
+    listed = torch.cat([_top(logits, min(top_candidates, size)), token_ids[:, None]], dim=-1)
+    logprobs = torch.log_softmax(logits, dim=-1)
+    own = logprobs.gather(1, token_ids[:, None])
+    candidates = logprobs.gather(1, listed).exp()
+    probabilities = torch.exp(logprobs, out=logits)
+    surprisal = logprobs.clamp_(min=-_NO_SURPRISAL_ABOVE).neg_()
+    entropy = torch.linalg.vecdot(probabilities, surprisal)[:, None]
+    surprisal.sub_(entropy).square_()
+    varentropy = torch.linalg.vecdot(probabilities, surprisal)[:, None]
+    kept = torch.full_like(rank, size)
+    scalars = [token_ids[:, None], own, rank, entropy, varentropy, kept]
+    parts = [*scalars, listed, candidates, candidates]
+    packed = torch.cat([part.float() for part in parts], dim=-1).tolist()
+    return [_unpack(row, listed.shape[-1], 0) for row in packed]
+
+
+def _top(logits: Tensor, count: int) -> Tensor:
+    """The `count` largest of each row by index, the largest first.
+
+    The row is looked at in groups first: the largest are among those groups whose own largest
+    are, which takes a fraction of the time.
+    """
+    rows, size = logits.shape
+    groups = size // _GROUP
+    if groups <= count:
+        return torch.topk(logits, count).indices
+    whole = logits[:, : groups * _GROUP].view(rows, groups, _GROUP)
+    best = torch.topk(whole.amax(dim=-1), count).indices  # (rows, count)
+    places = (best[:, :, None] * _GROUP + torch.arange(_GROUP, device=logits.device)).flatten(1)
+    rest = torch.arange(groups * _GROUP, size, device=logits.device).expand(rows, -1)
+    places = torch.cat([places, rest], dim=-1)
+    return places.gather(1, torch.topk(logits.gather(1, places), count).indices)
 
 
 def _unpack(packed: list[float], listed: int, flags: int) -> Measurement:

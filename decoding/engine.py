@@ -19,7 +19,7 @@ from decoding.inference import OnPrefill, cache_size
 from decoding.memory import memory_in_use
 from decoding.sampling import Generation
 from decoding.step import DecodingStep
-from decoding.tree import Restoration
+from decoding.tree import Restoration, given_tokens
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
@@ -52,6 +52,7 @@ class Engine:
     def stand(self, prompt_ids: list[int], path: list[DecodingStep]) -> None:
         """The next step comes after these; nothing is read yet."""
         self._ids = prompt_ids + [step.token_id for step in path]
+        self._given = given_tokens(path)
         self._tokens = self.tensor(self._ids)
         self._detokenizer = Detokenizer.after(
             self.lm.tokenizer, ((step.token_id, step.text) for step in path)
@@ -85,19 +86,20 @@ class Engine:
             LogitsError: the model returned NaN or nothing finite.
         """
         generation, index = self.cache.generation, len(self._ids) - self._prompt_tokens
+        draw = index - self._given
         started = time.perf_counter()
         logits, fed = self.cache.infer(self._tokens, self._ids, index == 0, on_prefill)
         self._draws.width = int(logits.shape[-1])
         draws = token_id is None and bool(generation.config.do_sample)
-        rng = self._draws.generator(index) if draws else None
+        rng = self._draws.generator(draw) if draws else None
         measured, tokens = choose(
             generation, self._tokens, logits, rng, self._top_candidates, token_id
         )
         seconds = time.perf_counter() - started
         check_valid(self.lm, measured, index)
         if draws:
-            self._draws.drawn(index)
-        self._draws.before(index + 1)  # now that no clock runs, for whoever draws or asks later
+            self._draws.drawn(draw)
+        self._draws.before(draw + 1)  # now that no clock runs, for whoever draws or asks later
         step = make_step(
             self.lm,
             measured,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -102,8 +102,36 @@ def read(
     Returns:
         What the model returned for the last chunk.
     """
+    tokens, outputs = ids.shape[1], None
+    for done, outputs in read_parts(model, generation, ids, start):  # noqa: B007 - the last one
+        if on_prefill is not None:
+            on_prefill(done - start, tokens - start)
+    return outputs
+
+
+def read_parts(
+    model: Any,
+    generation: Generation,
+    ids: Tensor,
+    start: int = 0,
+    chunk: int | None = None,
+    all_logits: bool = False,
+) -> Iterator[tuple[int, Any]]:
+    """The same, chunk by chunk.
+
+    Args:
+        model: the transformers model.
+        generation: whose cache grows.
+        ids: (1, tokens) all of them.
+        start: how many the cache holds already.
+        chunk: tokens fed at a time; without it as many as a prefill feeds.
+        all_logits: those after each token are wanted, and not of the last one alone.
+
+    Returns:
+        (tokens read so far, what the model returned for the chunk) of each chunk.
+    """
     kwargs, tokens = generation.model_kwargs, ids.shape[1]
-    chunk = _prefill_chunk(model, generation, tokens)
+    chunk = chunk or _prefill_chunk(model, generation, tokens)
     in_parts = start > 0 or chunk < tokens
     position_ids = kwargs.pop("position_ids", None) if in_parts else None
     done, outputs = start, None
@@ -113,14 +141,14 @@ def read(
         inputs = model.prepare_inputs_for_generation(
             ids[:, done:end], is_first_iteration=True, **kwargs, **positions
         )
+        if all_logits and "logits_to_keep" in inputs:
+            inputs["logits_to_keep"] = 0
         outputs = model(**inputs, return_dict=True)
         done = end
-        if on_prefill is not None:
-            on_prefill(done - start, tokens - start)
+        yield done, outputs
     if position_ids is not None:
         kwargs["position_ids"] = position_ids
     _remember(model, generation, outputs)
-    return outputs
 
 
 def continues(model: Any, cache: Any) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from decoding.continuation import begin, decode_arguments, go_on, inspect
-from decoding.errors import DecodingError, SessionError
-from decoding.run import ContinueOrder, InspectRequest, RunHead, RunRequest
+from decoding.continuation import begin, given_run, go_on, inspect
+from decoding.errors import SessionError
+from decoding.lent import Steps, lent_steps, told_steps
+from decoding.run import ContinueOrder, InspectRequest, RunHead, RunRequest, ScoreRequest
 from decoding.sessions import KeptSession, SessionRegistry
 from decoding.shared_model import SharedModel
 from decoding.shelf import Load, LoadChoice
@@ -18,7 +20,6 @@ from decoding.worker import IsStopped, Stopped, Stream
 
 if TYPE_CHECKING:
     from decoding.inspection import Inspection
-    from decoding.models import LanguageModel
     from decoding.session import DecodingSession
     from decoding.trace import DecodingTrace
     from decoding.tree import DecodingTree
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 Event = RunHead | DecodingStep
 T = TypeVar("T")
 OnPrefill = Callable[[int, int], None]
-StepOrError = DecodingStep | DecodingError
-Steps = Callable[[list[int], RunRequest], Iterator[StepOrError]]
 
 SECONDS_OF_OTHERS = 2.0
 
@@ -56,7 +55,7 @@ class LiveModel(SharedModel):
             sessions: where those of the visitors are kept; without it as many as usual.
         """
         self._sessions = SessionRegistry() if sessions is None else sessions
-        self._steps = None if on_device is None else on_device(self._lent_steps())
+        self._steps = None if on_device is None else on_device(lent_steps(self._loaded))
         super().__init__(
             load,
             load_choice,
@@ -87,6 +86,24 @@ class LiveModel(SharedModel):
         def start(is_stopped: IsStopped) -> Iterator[Event]:
             look_up = _looking(on_prefill, is_stopped, kept)
             return _until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
+
+        return self.worker.stream(start)
+
+    def score(self, key: str, request: ScoreRequest, on_prefill: OnPrefill) -> Stream[Event]:
+        """The head and then the tokens of a text that was given, each measured.
+
+        Where sessions are kept this one is too: it can be inspected, and go on from any token.
+
+        Args:
+            key: under which its session is kept.
+            request: which text.
+            on_prefill: called on the worker's thread with (tokens read, tokens to be read).
+        """
+        kept = self._sessions.expect(key)
+
+        def start(is_stopped: IsStopped) -> Iterator[Event]:
+            look_up = _looking(on_prefill, is_stopped, kept)
+            return _until_paused(self._scored(key, kept, request, look_up), kept, 0)
 
         return self.worker.stream(start)
 
@@ -149,18 +166,55 @@ class LiveModel(SharedModel):
         steps: int | None,
     ) -> Iterator[Event]:
         from decoding.model_facts import run_head
+        from decoding.prompts import prompt_token_ids
 
         lm = self._loaded()
         if self._steps is not None:
-            yield from self._lent_events(self._steps, lm, request)
+            ids = prompt_token_ids(lm, request.prompt)
+            made = self._steps(ids, request)
+            yield run_head(lm, ids, request, self.status.facts)
+            yield from told_steps(made)
             return
         session = begin(lm, request, kept.on_prefill)
-        kept.begin(session, lm)
+        head = run_head(lm, session.prompt_ids, request, self.status.facts)
+        yield from self._first_events(key, kept, session, head, session.run(steps), on_prefill)
+
+    def _scored(
+        self, key: str, kept: KeptSession, request: ScoreRequest, on_prefill: OnPrefill
+    ) -> Iterator[Event]:
+        from decoding.model_facts import run_head
+        from decoding.scoring import score, scored_ids
+
+        lm = self._loaded()
+        ids = scored_ids(lm, request.text)
+        run = given_run(lm, ids, request)
+        head = run_head(lm, ids[:1], run, self.status.facts)
+        head = replace(head, config={**head.config, "scored": True})
+        if self._steps is not None:
+            made = self._steps(ids, request)
+            yield head
+            yield from told_steps(made)
+            return
+        session = begin(lm, run, kept.on_prefill, ids[:1])
+        top = request.top_candidates
+        steps = session.adopt(score(lm, ids, top_candidates=top, on_progress=kept.on_prefill))
+        yield from self._first_events(key, kept, session, head, steps, on_prefill)
+
+    def _first_events(
+        self,
+        key: str,
+        kept: KeptSession,
+        session: DecodingSession,
+        head: RunHead,
+        steps: Iterator[DecodingStep],
+        on_prefill: OnPrefill,
+    ) -> Iterator[Event]:
+        kept.begin(session, session.lm)
         with kept.running(on_prefill):
             self._sessions.keep(key, kept)
-            yield run_head(lm, session.prompt_ids, request, self.status.facts)
+            yield head
             session.origin  # noqa: B018 - so that its trace can be had from any thread
-            yield from session.run(steps)
+            yield from steps
         self._sessions.look_after()
 
     def _more(
@@ -209,34 +263,6 @@ class LiveModel(SharedModel):
     def _session(self, key: str) -> DecodingSession | None:
         kept = self._sessions.find(key)
         return None if kept is None else kept.session
-
-    def _lent_events(self, lent: Steps, lm: LanguageModel, request: RunRequest) -> Iterator[Event]:
-        from decoding.model_facts import run_head
-        from decoding.prompts import prompt_token_ids
-
-        ids = prompt_token_ids(lm, request.prompt)
-        steps = lent(ids, request)
-        yield run_head(lm, ids, request, self.status.facts)
-        try:
-            for step in steps:
-                if isinstance(step, DecodingError):
-                    raise step
-                yield step
-        finally:
-            steps.close()  # type: ignore[attr-defined]
-
-    def _lent_steps(self) -> Steps:
-        def lent_steps(ids: list[int], request: RunRequest) -> Iterator[StepOrError]:
-            from decoding.decoder import decode
-
-            # Only the class name of an error would come back from that process.
-            try:
-                lm = self._loaded()
-                yield from decode(lm, ids, **decode_arguments(lm, request))
-            except DecodingError as error:
-                yield error
-
-        return lent_steps
 
 
 def _looking(

@@ -29,6 +29,21 @@ def prompt_token_ids(lm: LanguageModel, prompt: Prompt) -> list[int]:
         PromptError: empty, not valid Unicode, no chat template, ids out of range.
         ContextLengthError: longer than the model's context.
     """
+    ids = any_token_ids(lm, prompt)
+    if lm.context_length is not None and len(ids) > lm.context_length:
+        raise ContextLengthError(
+            f"The prompt is {len(ids):,} tokens long, and the model's context holds "
+            f"{lm.context_length:,}: shorten it."
+        )
+    return ids
+
+
+def any_token_ids(lm: LanguageModel, prompt: Prompt) -> list[int]:
+    """The same at any length.
+
+    Raises:
+        PromptError: as `prompt_token_ids` does.
+    """
     if isinstance(prompt, str):
         ids = _tokenize(lm.tokenizer, prompt, add_special_tokens=True)
     elif isinstance(prompt, Sequence) and prompt and all(isinstance(m, dict) for m in prompt):
@@ -49,11 +64,6 @@ def _check_ids(lm: LanguageModel, ids: list[int]) -> None:
     if outside is not None:
         raise PromptError(
             f"Token id {outside} is outside the vocabulary, 0 to {lm.vocab_size - 1}."
-        )
-    if lm.context_length is not None and len(ids) > lm.context_length:
-        raise ContextLengthError(
-            f"The prompt is {len(ids):,} tokens long, and the model's context holds "
-            f"{lm.context_length:,}: shorten it."
         )
 
 

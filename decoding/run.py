@@ -28,6 +28,21 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """A text that a visitor wants to see through the model's eyes.
+
+    Attributes:
+        text: as it was given.
+        top_candidates: favourites that each step lists.
+        seed: of the draws, once somebody has the text go on.
+    """
+
+    text: str
+    top_candidates: int = 20
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PromptToken:
     """One token of the prompt as the model saw it.
 

@@ -22,7 +22,14 @@ from decoding.kept_logits import KeptLogits
 from decoding.prompts import Prompt, prompt_token_ids
 from decoding.sampling import Generation, prepare_generation, refuse_memories, settings_in_force
 from decoding.step import DecodingStep, FinishReason, KVCacheSize
-from decoding.tree import MAX_BRANCHES, MAX_STEPS, DecodingTree, Restoration, SettingsChange
+from decoding.tree import (
+    MAX_BRANCHES,
+    MAX_STEPS,
+    DecodingTree,
+    Restoration,
+    SettingsChange,
+    given_tokens,
+)
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
@@ -39,7 +46,8 @@ class DecodingSession:
     The cursor is a place in the tree. A step at the end of a branch prolongs it; a step
     before the end begins a new branch, and nothing is lost. The draw of step i belongs to the
     seed and to i: what is decoded again without a change is the same again, and an
-    undisturbed run gives the ids of `decode`.
+    undisturbed run gives the ids of `decode`. Tokens that were adopted take no draw: what is
+    decoded after them is what `decode` makes of them as a prompt.
 
     All of it runs on one thread, but for `pause` and for reading the tree.
 
@@ -142,6 +150,26 @@ class DecodingSession:
         """About what the tree takes in memory, most of it for the candidates."""
         return self.tree.size * (_STEP_BYTES + _CANDIDATE_BYTES * self.top_candidates)
 
+    def adopt(self, steps: Iterable[DecodingStep]) -> Iterator[DecodingStep]:
+        """Takes a text that was given and measured as the text after the prompt.
+
+        The cursor stands behind each step once it is taken. There is no cache: whoever goes on
+        from a place or inspects it has the text read up to there.
+
+        Args:
+            steps: as `score` makes them for a text that begins with this prompt.
+
+        Returns:
+            The same steps, each once it is recorded.
+
+        Raises:
+            SessionError: something was decoded before, or these are more steps than a run may
+                have.
+        """
+        if self.tree.size:
+            raise SessionError("Only a run that has decoded nothing yet can take a given text.")
+        return self._adopt(steps)
+
     def path(self) -> list[DecodingStep]:
         """The steps from the prompt to the cursor."""
         return self.tree.path(self.branch, self.position)
@@ -173,9 +201,9 @@ class DecodingSession:
         if token_id is not None and not 0 <= token_id <= last:
             raise SessionError(f"Token id {token_id} is outside the vocabulary, 0 to {last}.")
         self._refuse_too_much()
+        self._refuse_beyond_context(len(self.prompt_ids) + self.position)
         step = self._step(token_id)
-        for changed in list(self._watchers):
-            changed()
+        self._tell()
         return step
 
     def end_at(self, branch: int, at: int) -> FinishReason | None:
@@ -295,7 +323,7 @@ class DecodingSession:
             SessionError: there is no such place.
         """
         self._check_place(branch, index)
-        return self._draws.before(index)
+        return self._draws.before(index - given_tokens(self.tree.path(branch, index)))
 
     def ids_before(self, branch: int, index: int) -> Tensor:
         """(1, tokens) what the processors of that step see.
@@ -365,6 +393,19 @@ class DecodingSession:
                 return
             yield self.step()
 
+    def _adopt(self, steps: Iterable[DecodingStep]) -> Iterator[DecodingStep]:
+        self._engine.cache.drop("scored")
+        for step in steps:
+            self._refuse_too_much()
+            self._is_moved = True
+            self._record(step, None)
+            self._tell()
+            yield step
+
+    def _tell(self) -> None:
+        for changed in list(self._watchers):
+            changed()
+
     @property
     def _engine(self) -> Engine:
         if self._engine_here is None:
@@ -403,6 +444,15 @@ class DecodingSession:
             raise SessionError(f"This run has {MAX_STEPS:,} steps, as many as it may have.")
         if self._parts_here and len(self.tree.branches) >= MAX_BRANCHES:
             raise SessionError(f"This run has {MAX_BRANCHES:,} branches, as many as it may have.")
+
+    def _refuse_beyond_context(self, tokens: int) -> None:
+        """A text that was measured in windows may be longer than the model can read at once."""
+        most = self.lm.context_length
+        if most is not None and tokens > most:
+            raise SessionError(
+                f"This place comes after {tokens:,} tokens of the text, and the model's context "
+                f"holds {most:,}: choose an earlier one."
+            )
 
     def _record(self, step: DecodingStep, restoration: Restoration | None) -> None:
         branch = self.tree.branches[self.branch]
@@ -472,6 +522,7 @@ class DecodingSession:
 
     def _ids_list(self, branch: int, index: int) -> list[int]:
         self._check_place(branch, index)
+        self._refuse_beyond_context(len(self.prompt_ids) + index)
         return self.prompt_ids + [step.token_id for step in self.tree.path(branch, index)]
 
 

@@ -62,7 +62,7 @@ class SharedModel:
         """
 
         def start(is_stopped: IsStopped) -> Iterator[T]:
-            self._refuse_where_lent()
+            self.refuse_where_lent()
             return make(self._loaded(), is_stopped)
 
         return self.worker.stream(start)
@@ -88,7 +88,7 @@ class SharedModel:
         return self.worker.stream(lambda is_stopped: self._switch(choice, is_stopped))
 
     def _switch(self, choice: ModelChoice, is_stopped: IsStopped) -> Iterator[ModelStatus]:
-        self._refuse_where_lent()
+        self.refuse_where_lent()
         before, told = self._choice, self.status
         try:
             self.status = ModelStatus()
@@ -103,7 +103,7 @@ class SharedModel:
     def _alone(
         self, make: Callable[[LoadAs, IsStopped], Iterator[T]], is_stopped: IsStopped
     ) -> Iterator[T]:
-        self._refuse_where_lent()
+        self.refuse_where_lent()
         self._loaded()
         before, told, progress = self._choice, self.status, self._until(is_stopped)
         self._shelf.free()
@@ -122,7 +122,8 @@ class SharedModel:
         finally:
             self._bring_back(before, told)
 
-    def _refuse_where_lent(self) -> None:
+    def refuse_where_lent(self) -> None:
+        """Raises ModelLoadError where an accelerator is lent for the time of a call only."""
         if self._is_lent:
             raise ModelLoadError(
                 "On this machine an accelerator is lent for one run at a time: there is no other "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["prefill", "decode"]
+Phase = Literal["prefill", "decode", "score"]
 MemoryKind = Literal["cuda", "mps", "process"]
 FinishReason = Literal["eos", "length", "stop_string", "max_time"]
 
@@ -69,7 +69,8 @@ class DecodingStep:
 
     Attributes:
         index: 0-based position among the new tokens.
-        phase: `"prefill"` for step 0, `"decode"` after it.
+        phase: `"prefill"` for step 0, `"decode"` after it; `"score"` where the token was given
+            and measured in one pass over the text.
         input_tokens: tokens fed in this inference (all of the prompt's for the prefill).
         token_id: the chosen token's index into the vocabulary.
         token: the vocabulary's own piece.

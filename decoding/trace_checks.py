@@ -16,7 +16,16 @@ LONGEST_TOKEN = 10_000
 ROUNDING = 1e-5  # what sums in float32 may be off by
 LARGEST_SEED = 2**64 - 1
 MOST_LAYERS = 2_000
-REASONS = ("evicted", "sliding", "state", "quantized", "static", "other_branch", "unknown")
+REASONS = (
+    "evicted",
+    "scored",
+    "sliding",
+    "state",
+    "quantized",
+    "static",
+    "other_branch",
+    "unknown",
+)
 NO_MORE = ("eos", "stop_string")  # after a length or a time the settings may allow more
 
 Complaint = tuple[str, str]

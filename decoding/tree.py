@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from decoding.step import DecodingStep
@@ -20,9 +22,9 @@ class Restoration:
         reused_positions: taken from a cache without an inference.
         fed_tokens: that had to be read again, before the step's own inference.
         seconds: all of it: cropping, putting back and reading again.
-        reason: why not everything was reused, one of `"evicted"`, `"sliding"`, `"state"`,
-            `"quantized"`, `"static"`, `"other_branch"`, `"unknown"`; `None` when nothing was
-            read again.
+        reason: why not everything was reused, one of `"evicted"`, `"scored"` (the text was
+            measured without keeping a cache), `"sliding"`, `"state"`, `"quantized"`, `"static"`,
+            `"other_branch"`, `"unknown"`; `None` when nothing was read again.
     """
 
     index: int
@@ -68,6 +70,14 @@ class Branch:
     def length(self) -> int:
         """Tokens on the way from the prompt to its end, its parents' among them."""
         return self.at + len(self.steps)
+
+
+def given_tokens(path: Iterable[DecodingStep]) -> int:
+    """How many steps at the beginning of a path are of a text that was given, as a prompt is.
+
+    They were measured in one pass, and no draw made them.
+    """
+    return sum(1 for _ in takewhile(lambda step: step.phase == "score", path))
 
 
 @dataclass(slots=True)

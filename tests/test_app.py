@@ -22,10 +22,17 @@ import app
 from decoding import LanguageModel, decode
 from decoding.errors import ModelLoadError
 from decoding.run import ModelChoice
+from decoding.scoring import score
 from decoding.trace_file import LARGEST_BYTES
 from decoding.views.events import SETTING_NAMES
 from decoding.views.model_choice import Offer
-from decoding.views.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits, read_request
+from decoding.views.settings import (
+    DEFAULT_LIMITS,
+    PAGE_SETTINGS,
+    Limits,
+    read_request,
+    read_score_request,
+)
 
 # Gradio's queue sums up its own work with what pandas has given up.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
@@ -150,8 +157,36 @@ def test_the_chosen_kind_of_cache_is_the_one_that_is_measured(client):
         client.predict("Hi", True, "", offloaded, api_name="/decode")
 
 
-def test_only_the_endpoint_is_public(client):
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/decode"]
+def test_only_the_endpoints_are_public(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/decode", "/score"]
+
+
+def test_the_endpoint_streams_the_tokens_of_a_scored_text(client, slow_lm):
+    job = client.submit("To be, or not", 3, api_name="/score")
+    job.result(30)
+    steps, expected = job.outputs(), list(score(slow_lm, "To be, or not", top_candidates=3))
+    assert [s["token_id"] for s in steps] == list(b"o be, or not")
+    assert [s["logprob"] for s in steps] == pytest.approx([s.logprob for s in expected])
+    assert {s["phase"] for s in steps} == {"score"}
+    assert len(steps[0]["candidates"]) in (3, 4)
+    assert steps[-1]["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize(
+    ("text", "top_candidates", "message"),
+    [
+        ("", 20, "There is no text"),
+        ("x" * 1_001, 20, "1,001 characters, and this page takes at most 1,000"),
+        ("ab", 0, "top_candidates must be a whole number from 1 to 50, got 0"),
+        (5, 20, "text must be a text, got 5"),
+    ],
+)
+def test_a_text_that_cannot_be_scored_is_refused_with_a_sentence(
+    client, text, top_candidates, message
+):
+    with pytest.raises(AppError, match=message):
+        client.predict(text, top_candidates, api_name="/score")
 
 
 @pytest.mark.parametrize(
@@ -270,6 +305,30 @@ def test_stop_ends_ones_own_run_within_an_inference(served, url):
     bob.stop()
 
 
+def test_a_text_is_scored_looked_at_and_goes_on(served, url):
+    demo, _ = served
+    ann = Visitor(demo, url, "ann-scoring")
+    last = ann.last_frame("score_text", ["Once upon a time", 4, "7"])
+    feed = block(demo, "feed")
+    text = json.loads(feed.steps_from([last["run"], 0]))
+    assert (last["state"], text["head"]["config"]["scored"]) == ("finished", True)
+    assert text["head"]["config"]["seed"] == 7
+    assert [step["id"] for step in text["steps"]] == list(b"nce upon a time")
+    question = json.dumps({"run": last["run"], "branch": 0, "index": 5})
+    answer = json.loads(feed.inspect_step([question]))
+    assert answer["chosen"][0] == answer["candidates"][0][0]
+    assert answer["reread"][3] == "scored"
+    defaults = {s.name: s.default for s in PAGE_SETTINGS} | {"stop_strings": "", "seed": ""}
+    settings = {**defaults, "max_new_tokens": 3}
+    order = json.dumps({"run": last["run"], "branch": 0, "at": 8, "token": None, "steps": None})
+    ann.last_frame("resume", [*[settings[name] for name in SETTING_NAMES], order])
+    steps = json.loads(feed.steps_from([last["run"], 1, 8]))["steps"]
+    assert [step["ph"] for step in steps] == ["decode"] * len(steps)
+    assert 1 <= len(steps) <= 3
+    refused = ann.last_frame("score_text", ["", 4, ""])
+    assert (refused["run"], refused["message"]["key"]) == ("", "score_empty")
+
+
 def test_closing_the_tab_ends_the_run_and_frees_its_cache(served, url):
     demo, _ = served
     ann = Visitor(demo, url, "ann-closing")
@@ -293,7 +352,7 @@ def test_events_neither_wait_for_each_other_nor_show_gradios_progress(served):
     assert event(demo, "stop").queue is False
     assert len(generate.outputs) == 1
     visible = {fn.name for fn in demo.fns.values() if fn.api_visibility == "public"}
-    assert visible == {"decode"}
+    assert visible == {"decode", "score"}
 
 
 def test_the_page_says_why_there_is_no_model_and_tries_again():
@@ -505,4 +564,11 @@ def test_where_spaces_lends_an_accelerator_decoding_runs_inside_its_call(monkeyp
     assert decorated == [{"duration": app.SPACE_GPU_SECONDS}]
     frames = list(demo.runs.frames("ann", lambda: read_request("a", settings=GREEDY)))
     assert json.loads(frames[-1])["state"] == "finished"
+    frames = list(demo.runs.score("ann", lambda: read_score_request("abc")))
+    scored = json.loads(frames[-1])
+    assert (scored["state"], scored["total"]) == ("finished", 2)
+    ann = types.SimpleNamespace(session_hash="ann")
+    for job in ("sample", "calibrate"):
+        refused = json.loads(list(event(demo, job).fn(ann, scored["run"]))[-1])
+        assert "lent for one run at a time" in refused["message"]["args"]["text"]
     demo.runs.model.worker.shutdown()

@@ -7,16 +7,19 @@ import threading
 import time
 import weakref
 from concurrent.futures import CancelledError
+from dataclasses import replace
 
 import pytest
 from conftest import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, decode, live_model
-from decoding.errors import ContextLengthError, DownloadError, SessionError
+from decoding.errors import ContextLengthError, DownloadError, PromptError, SessionError
 from decoding.live_model import LiveModel
 from decoding.model_facts import model_facts
-from decoding.run import ContinueOrder, InspectRequest, RunHead, RunRequest
+from decoding.run import ContinueOrder, InspectRequest, RunHead, RunRequest, ScoreRequest
+from decoding.scoring import score, scored_ids
 from decoding.sessions import SessionRegistry
+from decoding.trace_file import read_trace, trace_json
 
 GREEDY = {"do_sample": False, "max_new_tokens": 6}
 
@@ -502,3 +505,112 @@ def test_where_the_accelerator_is_lent_runs_end_and_do_not_go_on(live, tiny_lm):
         drain(go_on(model, ContinueOrder(0, 1)))
     with pytest.raises(SessionError, match="lent for one run"):
         model.inspect("run", InspectRequest(0, 1)).result(5)
+
+
+# --- texts that are scored ----------------------------------------------------------------
+
+
+TEXT = "To be, or not to be, that is the question: whether 'tis nobler in the mind to suffer"
+
+
+def scoring(model, key="run", text=TEXT, on_prefill=no_progress):
+    return model.score(key, ScoreRequest(text, 4, seed=3), on_prefill)
+
+
+def test_a_scored_text_is_its_head_and_the_steps_of_score(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    fed = []
+    head, *steps = drain(scoring(model, on_prefill=lambda *progress: fed.append(progress)))
+    assert (head.config["scored"], head.config["seed"]) == (True, 3)
+    assert head.config["do_sample"] is False
+    expected = list(score(tiny_lm, TEXT, top_candidates=4))
+    assert [replace(s, seconds=0.0) for s in steps] == [replace(s, seconds=0.0) for s in expected]
+    ids = scored_ids(tiny_lm, TEXT)
+    assert [token.token_id for token in head.prompt] == ids[:1]
+    assert [step.token_id for step in model.tree("run").path(0)] == ids[1:]
+    assert fed[-1][0] == fed[-1][1] >= len(steps)
+    assert model._sessions.find("run").session.cache is None
+
+
+def test_a_scored_text_is_inspected_and_goes_on_from_any_token(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    steps = ids(drain(scoring(model)))
+    text = scored_ids(tiny_lm, TEXT)
+    seen = model.inspect("run", InspectRequest(0, 30)).result(20)
+    own = next(c for c in seen.candidates if c.token_id == steps[30])
+    step = model.tree("run").path(0)[30]
+    assert own.probability == pytest.approx(step.probability, abs=1e-5)
+    assert seen.restoration.fed_tokens == 30
+    assert not seen.stages, "nothing changes the model's own distribution"
+    near = model.inspect("run", InspectRequest(0, 29)).result(20)
+    assert near.restoration.reused_positions == 29, "what was read for a look is kept"
+    for at in (40, len(steps)):
+        more = ids(drain(go_on(model, ContinueOrder(0, at, generation=LONG))))
+        assert more == ids(decode(tiny_lm, text[: 1 + at], seed=3, **LONG))
+    forced = drain(go_on(model, ContinueOrder(0, 7, token_id=65, steps=2, generation=LONG)))
+    assert (forced[0].token_id, forced[0].is_forced, forced[1].index) == (65, True, 8)
+    assert ids(model.tree("run").path(0)) == steps
+
+
+def test_what_may_follow_a_scored_text_is_what_fits_the_context(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    steps = ids(drain(scoring(model, text="a" * 250)))
+    order = ContinueOrder(0, len(steps), generation={**GREEDY, "max_new_tokens": 8})
+    with pytest.raises(ContextLengthError, match=r"250 tokens .* max_new_tokens = 8 .* at most 7 "):
+        drain(go_on(model, order))
+    order = replace(order, generation={**GREEDY, "max_new_tokens": 7})
+    assert len(drain(go_on(model, order))) <= 7
+
+
+def test_scoring_ends_when_it_is_paused_and_what_was_measured_is_kept(live, tiny_lm, monkeypatch):
+    monkeypatch.setattr("decoding.scoring.MOST_LOGITS", 16 * 260)
+    model = live(lambda progress: tiny_lm)
+    reading, paused = threading.Event(), threading.Event()
+
+    def on_prefill(done, total):
+        reading.set()
+        paused.wait(5)
+
+    stream = scoring(model, on_prefill=on_prefill)
+    assert reading.wait(30)
+    model.pause("run")
+    paused.set()
+    kept = ids(drain(stream))
+    assert len(kept) < 20, "it ended with the pass under way"
+    assert kept == ids(model.tree("run").path(0)) == list(TEXT.encode())[1 : 1 + len(kept)]
+    order = ContinueOrder(0, None, steps=2, generation=LONG)
+    assert [step.phase for step in drain(go_on(model, order))] == ["decode"] * 2
+    assert ids(drain(scoring(model, "other"))) == list(TEXT.encode())[1:]
+
+
+def test_a_text_that_cannot_be_scored_is_refused_before_the_head(live, tiny_lm, monkeypatch):
+    model = live(lambda progress: tiny_lm)
+    with pytest.raises(PromptError):
+        drain(scoring(model, text="a"))
+    monkeypatch.setattr("decoding.continuation.MAX_STEPS", 50)
+    with pytest.raises(SessionError, match="83 tokens, and at most 50 are scored"):
+        drain(scoring(model))
+    assert model.tree("run") is None
+
+
+def test_a_trace_of_a_scored_text_is_read_and_shown_again(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    drain(scoring(model))
+    drain(go_on(model, ContinueOrder(0, 5, generation=GREEDY)))
+    trace = model.trace("run")
+    again = read_trace(trace_json(trace).encode())
+    assert again == trace
+    assert {step.phase for step in again.branches[0].steps} == {"score"}
+    assert again.branches[1].restorations[0].reason == "scored"
+
+
+def test_where_the_accelerator_is_lent_scoring_happens_inside_the_call(live, tiny_lm):
+    gpu = OtherProcess()
+    model = live(lambda progress: tiny_lm, on_device=gpu)
+    head, *steps = drain(scoring(model))
+    assert gpu.calls == 1
+    assert head.config["scored"] is True
+    assert ids(steps) == list(TEXT.encode())[1:]
+    assert model.tree("run") is None
+    with pytest.raises(PromptError):
+        drain(scoring(model, text="a"))

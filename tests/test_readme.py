@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -19,8 +20,12 @@ README = (ROOT / "README.md").read_text()
 FRONT_MATTER: dict[str, Any] = yaml.safe_load(README.split("---")[1])
 
 
-def code_blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def code_blocks(language: str, section: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+def section(title: str) -> str:
+    return re.split(r"\n## ", README.split(f"\n## {title}\n")[1])[0]
 
 
 def test_the_spaces_gradio_is_the_one_that_is_installed() -> None:
@@ -58,6 +63,8 @@ def test_the_options_named_exist() -> None:
             ["app.py"],
             ["-m", "decoding", "memory"],
             ["-m", "decoding", "generate"],
+            ["-m", "decoding", "score"],
+            ["-m", "decoding", "evaluate"],
         )
     )
     named = set(re.findall(r"`(--[a-z-]+)", README)) - {"--help"}
@@ -107,7 +114,7 @@ def test_the_librarys_ten_lines(
 ) -> None:
     import decoding
 
-    code = code_blocks("python")[0]
+    code = code_blocks("python", section("The library"))[0]
     assert len(code.splitlines()) <= 10
     monkeypatch.setattr(decoding, "load_model", lambda: default_lm)
     exec(compile(code, "README.md", "exec"), {})
@@ -121,11 +128,41 @@ def test_the_librarys_lines_on_memory(
     import decoding
 
     monkeypatch.setattr(decoding, "load_model", lambda: default_lm)
-    exec(compile(code_blocks("python")[1], "README.md", "exec"), {})
+    code = code_blocks("python", section("The library"))[1]
+    exec(compile(code, "README.md", "exec"), {})
     plan, *steps = capsys.readouterr().out.splitlines()
     assert plan.split()[0] == str(4 * 8_192 * 46_080)
     assert 1 <= len(steps) <= 8
     assert all(float(step.split()[2]) < 1e-3 for step in steps)
+
+
+@pytest.mark.default_model
+@pytest.mark.parametrize("title", ["Is it lying?", "Score a text"])
+def test_the_lines_on_confidence(
+    title: str,
+    default_lm: LanguageModel,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import decoding
+
+    monkeypatch.setattr(decoding, "load_model", lambda: default_lm)
+    codes = code_blocks("python", section(title))
+    assert codes
+    for code in codes:
+        exec(compile(code, "README.md", "exec"), {})
+        assert capsys.readouterr().out
+
+
+def test_the_evaluations_figures_are_those_of_its_file() -> None:
+    found = json.loads((ROOT / "assets" / "evaluation.json").read_text())
+    told = section("Is it lying?")
+    assert f"{found['right']} of {found['questions']} answers right" in told
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?:live|sampled) \| ([\d.]+) ", told, re.MULTILINE))
+    expected = {one["name"]: f"{one['auroc']:.3f}" for one in found["signals"]}
+    assert len(rows) >= 10
+    assert rows.items() <= expected.items()
+    assert f"Marks from a doubt of {found['threshold']:g} on" in told
 
 
 @pytest.mark.default_model

@@ -4,16 +4,17 @@ import contextlib
 import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from test_frames import FACTS, HEAD, make_step, make_trace
 
 from decoding.errors import DecodingError, LogitsError, SessionError
-from decoding.run import ModelStatus, RunRequest
+from decoding.run import ModelStatus, RunRequest, ScoreRequest
 from decoding.tree import DecodingTree, Restoration, SettingsChange
 from decoding.views.run_log import LOGS_KEPT, RunLog
 from decoding.views.runs import Runs
-from decoding.views.settings import Limits, RequestError, read_request
+from decoding.views.settings import Limits, RequestError, read_request, read_score_request
 from decoding.views.streams import Line
 from decoding.views.turns import Turn
 from decoding.views.wheel import Order
@@ -29,8 +30,12 @@ class ScriptedModel:
         self.worker = Worker("scripted")
         self.turns = threading.Semaphore(0)
         self.closed, self.forgotten, self.orders = [], [], []
-        self.trees, self.pauses = {}, {}
+        self.trees, self.pauses, self.scored = {}, {}, set()
         self.steps, self.error = steps, error
+
+    def score(self, key, request, on_prefill):
+        self.scored.add(key)
+        return self.stream(key, RunRequest(request.text, {}, request.seed), on_prefill)
 
     def stream(self, key, request, on_prefill, steps=None):
         pauses = self.pauses.setdefault(key, 0)
@@ -75,7 +80,9 @@ class ScriptedModel:
                 if is_over():
                     return
             last = branch.length == self.steps - 1 and not self.error
-            branch.steps.append(make_step(branch.length, finish_reason="length" if last else None))
+            step = make_step(branch.length, finish_reason="length" if last else None)
+            is_given = key in self.scored and number == 0
+            branch.steps.append(replace(step, phase="score") if is_given else step)
             yield branch.steps[-1]
             if is_over():
                 return
@@ -254,6 +261,71 @@ def test_a_bug_is_logged_with_its_traceback_and_told_in_general(scripted, caplog
     assert "secret" not in json.dumps(last)
     assert "ZeroDivisionError: inner secret" in caplog.text
     assert "in events" in caplog.text
+
+
+def give(text="a b c"):
+    return lambda: ScoreRequest(text)
+
+
+def test_a_scored_text_is_read_to_its_end_as_one_run(scripted):
+    runs, model = scripted()
+    frames = runs.score("ann", give())
+    reading = next_where(frames, lambda f: f["progress"])
+    assert (reading["state"], reading["progress"]) == ("prefill", [1, 2])
+    model.let(1)
+    measured = next_where(frames, lambda f: f["total"] == 1)
+    assert (measured["state"], measured["progress"]) == ("prefill", [1, 2])
+    assert measured["steps"][0]["ph"] == "score"
+    model.let(2)
+    last = read(frames)[-1]
+    assert (last["state"], last["total"], last["progress"]) == ("finished", 3, None)
+    assert runs.last_runs.find(last["run"]).tokens.tokens
+
+
+def test_scoring_is_a_run_like_others_in_line_in_its_end_and_in_its_errors(scripted):
+    runs, model = scripted(error=LogitsError("Token 4 has no distribution."))
+    text = runs.score("ann", give("1"))
+    run = next_where(text, lambda f: f["run"])["run"]
+    waiting = runs.score("bob", give("2"))
+    assert json.loads(next(waiting))["state"] == "queued"
+    (refused,) = read(runs.score("ann", lambda: read_score_request("")))
+    assert (refused["run"], refused["message"]["key"]) == ("", "score_empty")
+    model.let(1)
+    next_where(text, lambda f: f["total"] == 1)
+    runs.stop("ann")
+    last = read(text)[-1]
+    assert (last["run"], last["state"], last["total"]) == (run, "stopped", 1)
+    model.let(3)
+    broken = read(waiting)[-1]
+    assert (broken["state"], broken["total"]) == ("error", 3)
+    assert broken["message"]["args"]["text"] == "Token 4 has no distribution."
+    assert runs.line.streams == {}
+
+
+def test_another_text_ends_the_one_before_without_a_word_from_it_and_so_does_leaving(scripted):
+    runs, model = scripted()
+    first = runs.score("ann", give("1"))
+    next_where(first, lambda f: f["run"])
+    second = runs.score("ann", give("2"))
+    next(second)
+    assert read(first) == []
+    next_where(second, lambda f: f["run"])
+    runs.leave("ann")
+    assert read(second) == []
+    until(lambda: model.closed == ["1", "2"])
+    assert len(model.forgotten) == 2
+
+
+def test_what_follows_a_given_text_is_decoded(scripted):
+    runs, model = scripted()
+    model.let(3)
+    run = read(runs.score("ann", give()))[-1]["run"]
+    model.let(1)
+    order = Order(run, 0, 2, None, None, None, {})
+    frames = read(runs.resume("ann", lambda: order))
+    assert frames[-1]["steps"][-1]["ph"] == "decode"
+    rebuilt = RunLog.from_trace(model.trace(run), run)
+    assert json.loads(rebuilt.frame_from(0, 0))["head"]["config"]["scored"] is True
 
 
 def test_a_refused_request_belongs_to_no_run_and_leaves_the_running_one(scripted):

@@ -540,3 +540,94 @@ def test_steps_of_a_session_pickle(tiny_lm: LanguageModel) -> None:
     list(run.run(3))
     run.fork(1, 5)
     assert pickle.loads(pickle.dumps(run.tree)) == run.tree
+
+
+# --- a text that was given ----------------------------------------------------------------
+
+
+def given_steps(lm: LanguageModel, ids: list[int]) -> list[DecodingStep]:
+    """What scoring makes of a text, here by feeding it token by token."""
+    run = DecodingSession(lm, ids[:1], max_new_tokens=len(ids) - 1, do_sample=False)
+    steps = [run.step(token_id) for token_id in ids[1:]]
+    bare = {"phase": "score", "kv_cache": None, "is_forced": False}
+    return [replace(step, **bare) for step in steps]  # type: ignore[arg-type]
+
+
+def of_given(lm: LanguageModel, ids: list[int], **choices: Any) -> DecodingSession:
+    length = {"max_new_tokens": len(ids) - 1, "do_sample": False}
+    return DecodingSession(lm, ids[:1], **{"seed": 3, **length, **choices})
+
+
+TEXT = list(b"To be, or not to be, that is the question")
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "mamba", "qwen3_next"])
+def test_a_given_text_goes_on_from_any_place_as_decode_does_from_it_as_a_prompt(
+    tiny_lms: GetLM, family: str
+) -> None:
+    lm = tiny_lms(family)
+    run, steps = of_given(lm, TEXT), given_steps(lm, TEXT)
+    assert list(run.adopt(steps)) == run.path() == steps
+    assert run.is_finished
+    assert run.cache is None
+    for at in (17, 0, len(steps), 5):
+        run.move(0, at)
+        run.configure(**{**SAMPLED, "max_new_tokens": at + 9})
+        expected = ids_of(decode(lm, TEXT[: 1 + at], seed=3, max_new_tokens=9, **SAMPLED))
+        assert ids_of(run.run()) == expected
+        branch = run.tree.branches[run.branch]
+        assert branch.at == at
+        assert branch.steps[0].phase == ("decode" if at else "prefill")
+    first = run.tree.branches[1].restorations[0]
+    assert (first.reused_positions, first.fed_tokens, first.reason) == (0, 17, "scored")
+    assert run.tree.branches[0].steps == steps
+
+
+def test_a_place_of_a_given_text_is_read_when_it_is_looked_at(tiny_lm: LanguageModel) -> None:
+    run, steps = of_given(tiny_lm, TEXT), given_steps(tiny_lm, TEXT)
+    list(run.adopt(steps))
+    row, restoration = run.logits_at(0, 20)
+    assert restoration is not None
+    assert restoration.fed_tokens == 20
+    own = row.log_softmax(-1)[steps[20].token_id]
+    assert float(own) == pytest.approx(steps[20].logprob, abs=1e-5)
+    draws = decode(tiny_lm, TEXT[:21], seed=3, max_new_tokens=1, **SAMPLED)
+    run.rewind(20)
+    run.configure(**SAMPLED)
+    assert torch.equal(run.draw_state(0, 20), run.draw_state(0, 0))
+    assert run.step().token_id == next(draws).token_id
+
+
+def test_a_given_text_longer_than_the_context_is_kept_and_read_up_to_there(
+    tiny_lm: LanguageModel,
+) -> None:
+    assert tiny_lm.context_length == 256
+    run = of_given(tiny_lm, TEXT, max_new_tokens=256)
+    one = given_steps(tiny_lm, TEXT[:2])[0]
+    long = [replace(one, index=i, finish_reason=None) for i in range(300)]
+    list(run.adopt(long))
+    assert run.logits_at(0, 255)[0].shape == (260,)
+    with pytest.raises(SessionError, match="after 257 tokens of the text"):
+        run.logits_at(0, 256)
+    with pytest.raises(SessionError, match="context holds 256"):
+        run.ids_before(0, 300)
+    with pytest.raises(SessionError, match="after 301 tokens"):
+        run.step()
+    assert run.fork(255).index == 255
+
+
+def test_a_text_is_taken_once_and_within_bounds(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = given_steps(tiny_lm, TEXT)
+    run = session(tiny_lm)
+    run.step()
+    with pytest.raises(SessionError, match="nothing yet"):
+        run.adopt(steps)
+    monkeypatch.setattr("decoding.session.MAX_STEPS", 5)
+    run, told = of_given(tiny_lm, TEXT), []
+    run.watch(lambda: told.append(run.position))
+    with pytest.raises(SessionError, match="5 steps, as many"):
+        list(run.adopt(steps))
+    assert run.path() == steps[:5]
+    assert told == [1, 2, 3, 4, 5]

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from transformers import GenerationConfig
 
 from decoding.errors import GenerationConfigError, PromptError
-from decoding.views.settings import SETTINGS, Limits, read_request, read_settings, within
+from decoding.views.settings import (
+    SETTINGS,
+    Limits,
+    read_request,
+    read_score_request,
+    read_settings,
+    within,
+)
 
 LIMITS = Limits(prompt_chars=100, new_tokens=64, waiting=2)
 OWN_ARGUMENTS = {"seed", "top_candidates", "use_cache"}
@@ -164,3 +171,27 @@ def test_whatever_is_sent_is_read_or_refused_with_a_sentence(settings):
         assert str(error).endswith(".")  # noqa: PT017  either outcome is right
     else:
         assert 1 <= read["max_new_tokens"] <= 64
+
+
+def test_a_text_to_score_is_taken_as_it_stands():
+    request = read_score_request(" a\n", 3, "7")
+    assert (request.text, request.top_candidates, request.seed) == (" a\n", 3, 7)
+    assert read_score_request("a").top_candidates == 20
+    assert len({read_score_request("a").seed for _ in range(5)}) > 1
+    assert read_score_request("x" * 100, limits=LIMITS).text == "x" * 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("",), PromptError, "There is no text"),
+        (("x" * 101,), PromptError, "101 characters, and this page takes at most 100"),
+        ((5,), PromptError, "text must be a text, got 5"),
+        (("a", 51), GenerationConfigError, "top_candidates must be a whole number from 1 to 50"),
+        (("a", 2.5), GenerationConfigError, "top_candidates must be a whole number"),
+        (("a", 3, "x"), GenerationConfigError, "seed must be"),
+    ],
+)
+def test_a_text_that_cannot_be_scored(arguments, error, message):
+    with pytest.raises(error, match=message):
+        read_score_request(*arguments, limits=LIMITS)

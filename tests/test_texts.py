@@ -1,6 +1,7 @@
 """The page's words: the same keys and placeholders in every language, and nothing missing."""
 
 import re
+from itertools import product
 from types import SimpleNamespace
 
 import gradio as gr
@@ -10,8 +11,16 @@ from decoding.views.components import Worded
 from decoding.views.model_choice import Offer, read_model_choice
 from decoding.views.model_controls import build_model_controls
 from decoding.views.run_log import LastLogs, RunTokens
-from decoding.views.settings import PAGE_SETTINGS, SETTINGS, Limits, RequestError, read_request
+from decoding.views.settings import (
+    PAGE_SETTINGS,
+    SETTINGS,
+    Limits,
+    RequestError,
+    read_request,
+    read_score_request,
+)
 from decoding.views.texts import ASSETS, DEFAULT_LANGUAGE, LANGUAGES, examples, texts
+from decoding.views.trust_controls import build_trust_section
 from decoding.views.work import MAX_POSITIONS, check_model, tokens_of
 from decoding.views.work_controls import build_memory_section
 from decoding.views.work_kinds import CachingWork
@@ -55,9 +64,9 @@ def test_messages_that_the_server_names_exist():
     messages = texts()[DEFAULT_LANGUAGE]["messages"]
     named = {f"loading_{stage}" for stage in ("download", "prepare", "load")}
     assert named | {"queue_position", "queue_full", "error", "failed"} <= messages.keys()
-    for prompt in ("", "x" * 20):
+    for read, text in product((read_request, read_score_request), ("", "x" * 20)):
         with pytest.raises(RequestError) as caught:
-            read_request(prompt, limits=Limits(prompt_chars=10))
+            read(text, limits=Limits(prompt_chars=10))
         assert placeholders(messages[caught.value.message_key]) == set(caught.value.message_values)
 
 
@@ -67,7 +76,8 @@ def test_every_control_with_keys_has_its_words(language):
     with gr.Blocks():
         build_model_controls(Offer(), worded)
         build_memory_section(worded)
-    assert len(worded.keys) == len(worded.controls) > 10
+        build_trust_section(worded)
+    assert len(worded.keys) == len(worded.controls) > 15
     for keys in worded.keys:
         assert keys
         assert set(keys.values()) <= texts()[language]["page"].keys()

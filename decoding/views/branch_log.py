@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from decoding.marks import WordMarker
 from decoding.step import DecodingStep
 from decoding.tree import Branch
 from decoding.views.frames import number, shown_text, step_fields, to_json
@@ -21,9 +22,26 @@ class BranchLog:
         sent: index on its path up to which frames have carried its steps.
     """
 
-    def __init__(self, parent: int | None = None, at: int = 0) -> None:
+    def __init__(
+        self,
+        parent: int | None = None,
+        at: int = 0,
+        prompt: str = "",
+        before: Iterable[DecodingStep] = (),
+    ) -> None:
+        """It has no step of its own yet.
+
+        Args:
+            parent: number of the branch that it left.
+            at: index of its first own step.
+            prompt: the text before all steps.
+            before: the steps on the way to it.
+        """
         self.parent = parent
         self.at = at
+        self._marker = WordMarker(prompt)
+        for step in before:
+            self._marker.add(step)
         self.steps: list[str] = []
         self.tokens: list[tuple[int, str]] = []
         self.sent = at
@@ -36,7 +54,9 @@ class BranchLog:
     def add(self, step: DecodingStep) -> None:
         """Takes its next step."""
         self.tokens.append((step.token_id, _printable(step)))
-        self.steps.append(to_json(step_fields(step)))
+        doubt = self._marker.add(step)
+        told = (None if value is None else number(value) for value in (doubt.value, doubt.own))
+        self.steps.append(to_json({**step_fields(step), "w": [doubt.start, *told]}))
 
 
 def holds(branch: Branch, step: DecodingStep) -> bool:

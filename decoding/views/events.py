@@ -9,10 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from decoding.views.calibration_work import CalibrationWork
 from decoding.views.model_choice import Offer, Switches, read_model_choice
 from decoding.views.page import Page
 from decoding.views.runs import Runs
-from decoding.views.settings import PAGE_SETTINGS, read_request
+from decoding.views.sampled_work import SampledWork
+from decoding.views.settings import PAGE_SETTINGS, read_request, read_score_request
 from decoding.views.traces import Traces
 from decoding.views.wheel import read_order
 from decoding.views.work import Work, tokens_of
@@ -20,6 +22,8 @@ from decoding.views.work_kinds import CachingWork, PrecisionWork, RooflineWork
 from decoding.views.works import Works
 
 SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
+# The id of the run that is shown is the first input of whatever works on it.
+SHOWN_RUN = "(_, ...values) => [window.decodingLive?.store.run ?? '', ...values]"
 REQUEST_NAMES = json.dumps(["prompt", "chat", "system", *SETTING_NAMES])
 # The order is the last input: what the page's scripts ask for just now.
 ORDERED = "(...values) => [...values.slice(0, -1), window.decodingLive?.order?.() ?? '']"
@@ -139,15 +143,48 @@ def wire_works(demo: gr.Blocks, page: Page, works: Works, runs: Runs) -> None:
     def stop_work(request: gr.Request) -> None:
         works.stop(visitor_of(request))
 
-    shown = "(_, ...values) => [window.decodingLive?.store.run ?? '', ...values]"
     inputs = [controls.run_id, controls.other]
-    controls.caching.click(compare_caches, inputs, page.work_feed, js=shown, **STREAMED)
+    controls.caching.click(compare_caches, inputs, page.work_feed, js=SHOWN_RUN, **STREAMED)
     controls.precision.click(
-        compare_precisions, controls.run_id, page.work_feed, js=shown, **STREAMED
+        compare_precisions, controls.run_id, page.work_feed, js=SHOWN_RUN, **STREAMED
     )
     controls.roofline.click(measure_roofline, outputs=page.work_feed, **STREAMED)
     controls.stop.click(stop_work, **AT_ONCE)
     demo.unload(stop_work)
+
+
+def wire_trust(page: Page, works: Works, runs: Runs) -> None:
+    """Scoring a text, and what is asked about the probabilities of the one that is shown."""
+    controls, run_id = page.trust, page.work.run_id
+
+    def score_text(request: gr.Request, text: str, top: float, seed: str) -> Iterator[str]:
+        yield from runs.score(
+            visitor_of(request), lambda: read_score_request(text, top, seed, runs.limits)
+        )
+
+    def sample(request: gr.Request, run_id: str) -> Iterator[str]:
+        def read() -> Work:
+            return SampledWork(tokens_of(runs.last_runs, run_id), runs.model.tree(run_id))
+
+        yield from works.frames(visitor_of(request), "sampled", read)
+
+    def calibrate(request: gr.Request, run_id: str) -> Iterator[str]:
+        def read() -> Work:
+            works.model.refuse_where_lent()  # where no tree is kept, so that no text seems scored
+            log = runs.last_runs.find(run_id)
+            tokens = None if log is None else log.tokens
+            return CalibrationWork(tokens, runs.model.tree(run_id))
+
+        yield from works.frames(visitor_of(request), "calibration", read)
+
+    def stop_work(request: gr.Request) -> None:
+        works.stop(visitor_of(request))
+
+    asked = [controls.text, page.settings["top_candidates"], page.settings["seed"]]
+    controls.score.click(score_text, asked, page.feed, **STREAMED)
+    controls.sampled.click(sample, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
+    controls.calibration.click(calibrate, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
+    controls.stop.click(stop_work, **AT_ONCE)
 
 
 def wire_browser(demo: gr.Blocks, page: Page) -> None:

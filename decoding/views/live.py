@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol
 
-from decoding.run import ContinueOrder, InspectRequest, ModelStatus, RunRequest
+from decoding.run import ContinueOrder, InspectRequest, ModelStatus, RunRequest, ScoreRequest
 from decoding.step import DecodingStep
 from decoding.tree import DecodingTree
 from decoding.views.streams import RunStream
@@ -32,6 +32,9 @@ class Model(Protocol):
         self, key: str, request: RunRequest, on_prefill: OnPrefill, steps: int | None = None
     ) -> RunStream:
         """The head and then the steps of a run that takes its place in line."""
+
+    def score(self, key: str, request: ScoreRequest, on_prefill: OnPrefill) -> RunStream:
+        """The head and then the tokens of a text that was given, each measured."""
 
     def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
         """More steps of a run that is there."""

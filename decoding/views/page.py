@@ -15,7 +15,8 @@ from decoding.views.model_choice import Offer
 from decoding.views.model_controls import ModelControls, build_model_controls
 from decoding.views.serving import FILES_ADDRESS
 from decoding.views.settings import PAGE_SETTINGS, Limits, Setting, within
-from decoding.views.texts import DEFAULT_LANGUAGE, examples, texts
+from decoding.views.texts import DEFAULT_LANGUAGE, evaluation, examples, texts
+from decoding.views.trust_controls import TrustControls, build_trust_section
 from decoding.views.wheel_controls import (
     TraceUpload,
     WheelControls,
@@ -26,7 +27,16 @@ from decoding.views.wheel_controls import (
 from decoding.views.work_controls import WorkControls, build_memory_section
 
 SCRIPTS = ("page.js", "controls.js")
-STYLES = ("page.css", "memory.css", "wheel.css", "inspector.css", "trace.css")
+STYLES = (
+    "page.css",
+    "memory.css",
+    "wheel.css",
+    "inspector.css",
+    "trace.css",
+    "trust.css",
+    "score.css",
+    "marks.css",
+)
 
 
 @dataclass
@@ -51,6 +61,7 @@ class Page:
     accordion: gr.Accordion
     relabel: gr.Button
     model: ModelControls
+    trust: TrustControls
     work: WorkControls
     wheel: WheelControls
     open_trace: TraceUpload
@@ -114,6 +125,7 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
         for name in ("confidence", "kv-cache", "latency"):
             View(name, elem_id=f"{name}-panel")
     open_trace = build_trace_section(worded)
+    trust = build_trust_section(worded)
     work = build_memory_section(worded)
     feed, model_feed, work_feed = (
         Feed(elem_id=elem_id, server_functions=list(answers))
@@ -131,6 +143,7 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
         accordion=accordion,
         relabel=gr.Button("", elem_id="language-changed", visible="hidden"),
         model=model,
+        trust=trust,
         work=work,
         wheel=wheel,
         open_trace=open_trace,
@@ -173,6 +186,7 @@ def head(limits: Limits) -> str:
     return (
         f"{_data('decoding-live-texts', texts())}{_data('decoding-live-examples', shown)}"
         f"{_data('decoding-live-catalogue', [asdict(entry) for entry in catalogue()])}"
+        f"{_data('decoding-live-evaluation', evaluation())}"
         f"{styles}"
         f'<script src="{FILES_ADDRESS}/plotly.min.js" defer></script>{modules}'
     )

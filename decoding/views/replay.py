@@ -12,13 +12,13 @@ from decoding.trace_file import trace_json
 from decoding.views.frames import to_json
 from decoding.views.run_log import RunLog
 from decoding.views.serving import PLOTLY
-from decoding.views.texts import ASSETS, texts
+from decoding.views.texts import ASSETS, evaluation, texts
 
 if TYPE_CHECKING:
     from decoding.trace import DecodingTrace
 
 ENTRY = "offline"
-STYLES = ("page.css", "memory.css", "wheel.css", "inspector.css", "trace.css")
+STYLES = ("page.css", "memory.css", "wheel.css", "inspector.css", "trace.css", "marks.css")
 ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("", (("header", "page-header"), ("summary", "summary"))),
     ("", (("status", "status"), ("wheel", "wheel"))),
@@ -60,6 +60,7 @@ def replay_html(trace: DecodingTrace) -> str:
             *(_row(elem_id, views) for elem_id, views in ROWS),
             "</main></div>",
             _data("decoding-live-texts", texts()),
+            _data("decoding-live-evaluation", evaluation()),
             _data("recorded-facts", _facts(trace)),
             _packed("recorded-frames", frames),
             _packed("recorded-trace", trace_json(trace)),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from decoding.facts import ModelFacts
 from decoding.run import RunHead
 from decoding.step import DecodingStep
-from decoding.tree import DecodingTree
+from decoding.tree import DecodingTree, given_tokens
 from decoding.views.branch_log import (
     BranchLog,
     change_fields,
@@ -68,6 +68,7 @@ class RunLog:
         self._head: str | None = None
         self._model: ModelFacts | None = None
         self._prompt_ids: list[int] = []
+        self._prompt = ""
         self._branches = [BranchLog()]
         self._notes: list[list[Any]] = []
         self._changes: list[list[Any]] = []
@@ -88,6 +89,8 @@ class RunLog:
         run.log_id = log_id or run.log_id
         first = next((change.settings for change in trace.branches[0].changes), {})
         config = plain_settings({**first, "seed": trace.seed})
+        if given_tokens(trace.branches[0].steps):
+            config["scored"] = True
         run.add(RunHead(trace.prompt_tokens, trace.model, config))
         run.take(trace.branches[-1].steps[-1:], DecodingTree(list(trace.branches)))
         if log_id is None:
@@ -150,6 +153,8 @@ class RunLog:
         self._head = to_json({**head_fields(event), "live": self.is_live})
         self._model = event.model
         self._prompt_ids = [token.token_id for token in event.prompt]
+        self._prompt = "".join(token.text for token in event.prompt)
+        self._branches[0] = BranchLog(prompt=self._prompt)
 
     def follow(self, tree: DecodingTree, newest: DecodingStep | None = None) -> None:
         """Takes all that a tree holds and that is not known yet.
@@ -162,7 +167,9 @@ class RunLog:
             branches = list(tree.branches)
             for branch in branches:
                 if branch.number == len(self._branches):
-                    self._branches.append(BranchLog(branch.parent, branch.at))
+                    before = tree.path(branch.number, branch.at)
+                    place = branch.parent, branch.at, self._prompt
+                    self._branches.append(BranchLog(*place, before))
                 for step in branch.steps[len(self._branches[branch.number].steps) :]:
                     self._branches[branch.number].add(step)
                 if newest is not None and holds(branch, newest):
@@ -201,7 +208,8 @@ class RunLog:
             yield self.next_frame()
 
     def _write(self, branch: int, step: DecodingStep) -> None:
-        self.branch, self.state = branch, "finished" if step.finish_reason else "decoding"
+        under_way = "prefill" if step.phase == "score" else "decoding"
+        self.branch, self.state = branch, "finished" if step.finish_reason else under_way
 
     def _tokens_of(self, number: int) -> list[tuple[int, str]]:
         following: int | None = number

@@ -10,7 +10,7 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from decoding.run import ContinueOrder, RunHead, RunRequest
+from decoding.run import ContinueOrder, RunHead, RunRequest, ScoreRequest
 from decoding.step import DecodingStep
 from decoding.tree import DecodingTree
 from decoding.views.frames import error_message, model_frame, page_frame, say
@@ -74,6 +74,16 @@ class Runs:
             partial(_failed, run),
         )
 
+    def score(self, visitor: str, read: Callable[[], ScoreRequest]) -> Iterator[str]:
+        """A text that was given as a run's frames; ends the visitor's earlier run."""
+        run = RunLog(self.model.keeps_sessions)
+
+        def frames() -> Iterator[str]:
+            start = partial(self.model.score, run.log_id, read(), run.on_prefill)
+            yield from self._begun_anew(visitor, Turn(run), start)
+
+        return told(frames, partial(_failed, run))
+
     def resume(self, visitor: str, read: Callable[[], Order]) -> Iterator[str]:
         """More of a run that is there as the page's frames; who knows its id may go on with it."""
         return told(
@@ -81,10 +91,14 @@ class Runs:
             lambda error: page_frame("error", message=error_message(error)),
         )
 
-    def steps(self, visitor: str, request: RunRequest) -> Iterator[dict[str, Any]]:
-        """A run as full records, beside the visitor's other ones."""
+    def steps(self, visitor: str, request: RunRequest | ScoreRequest) -> Iterator[dict[str, Any]]:
+        """A run, or a text that was given, as full records, beside the visitor's other ones."""
         key = secrets.token_urlsafe()
-        stream = self._open(visitor, partial(self.model.stream, key, request, _untold))
+        if isinstance(request, ScoreRequest):
+            start = partial(self.model.score, key, request, _untold)
+        else:
+            start = partial(self.model.stream, key, request, _untold)
+        stream = self._open(visitor, start)
         try:
             while not stream.done:
                 for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
@@ -119,9 +133,14 @@ class Runs:
         self, visitor: str, run: RunLog, request: RunRequest, speed: float | None
     ) -> Iterator[str]:
         turn = Turn(run, speed if self.model.keeps_sessions else None)
+        start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
+        yield from self._begun_anew(visitor, turn, start)
+
+    def _begun_anew(
+        self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
+    ) -> Iterator[str]:
         self.leave(visitor)
         self._take_over(visitor, turn)
-        start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
         yield from self._played(visitor, turn, start)
 
     def _resumed(self, visitor: str, order: Order) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from decoding.errors import DecodingError, GenerationConfigError, PromptError
-from decoding.run import RunRequest
+from decoding.run import RunRequest, ScoreRequest
 
 Kind = Literal["switch", "whole", "number", "seed", "lines", "choice"]
 
@@ -40,7 +40,7 @@ class Limits:
     """What the operator allows each visitor.
 
     Attributes:
-        prompt_chars: characters of prompt and system prompt together.
+        prompt_chars: characters of prompt and system prompt together, or of a text to score.
         new_tokens: the most `max_new_tokens` may be.
         waiting: runs that may wait in line behind the one that runs.
     """
@@ -159,6 +159,34 @@ def read_request(
         del values["cache_implementation"]
     is_chat = _read_switch("chat", chat)
     return RunRequest(_messages(text, system_text) if is_chat else text, values, **own)
+
+
+def read_score_request(
+    text: object,
+    top_candidates: object = None,
+    seed: object = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ScoreRequest:
+    """A text to be scored, within every range; as with a run, what is `None` has its default.
+
+    Raises:
+        PromptError: empty or too long.
+        GenerationConfigError: a value outside its range.
+    """
+    given = _read_text("text", text)
+    if not given:
+        raise PromptRequestError("There is no text: paste one to be scored.", "score_empty")
+    if len(given) > limits.prompt_chars:
+        raise PromptRequestError(
+            f"The text has {len(given):,} characters, and this page takes at most "
+            f"{limits.prompt_chars:,}: shorten it.",
+            "score_too_long",
+            length=len(given),
+            limit=limits.prompt_chars,
+        )
+    own = read_settings({"top_candidates": top_candidates, "seed": seed}, limits)
+    drawn = secrets.randbelow(MAX_SEED + 1) if own["seed"] is None else own["seed"]
+    return ScoreRequest(given, own["top_candidates"], drawn)
 
 
 def read_settings(settings: Mapping[str, object], limits: Limits) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The page's words, one data file per language; the examples are data too."""
+"""The page's words, one data file per language; examples and measured figures are data too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 LANGUAGES = ("en", "zh-TW")
 DEFAULT_LANGUAGE = "en"
+EVALUATION = "evaluation.json"
 
 
 @cache
@@ -22,6 +23,13 @@ def texts() -> dict[str, Any]:
 def examples() -> list[dict[str, Any]]:
     """Prompts that make a point: `label` by language, `prompt` by language, `chat`, `settings`."""
     found: list[dict[str, Any]] = _read("examples.json")
+    return found
+
+
+@cache
+def evaluation() -> dict[str, Any] | None:
+    """What `python -m decoding evaluate` found out about one model; `None` where nobody ran it."""
+    found: dict[str, Any] | None = _read(EVALUATION) if (ASSETS / EVALUATION).is_file() else None
     return found
 
 

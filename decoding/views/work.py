@@ -28,6 +28,9 @@ class Model(Protocol):
 
     status: ModelStatus
 
+    def refuse_where_lent(self) -> None:
+        """Raises ModelLoadError where an accelerator is lent for one run at a time."""
+
     def work(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
         """An iterator on the worker's thread, with the model that is loaded."""
 

@@ -1,0 +1,321 @@
+"""How a model would have predicted a given text: one pass over it, a step for each token."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from decoding.choice import check_valid, make_step
+from decoding.detokenizer import Detokenizer
+from decoding.distribution import Measurement, measure_rows
+from decoding.errors import GenerationConfigError, PromptError
+from decoding.inference import OnPrefill, continues, free_cache, infer, read_parts
+from decoding.kv_cache import cache_of
+from decoding.prompts import any_token_ids
+from decoding.sampling import Generation, prepare_generation
+from decoding.step import DecodingStep
+
+if TYPE_CHECKING:
+    from decoding.models import LanguageModel
+
+# Of one pass: numbers in its logits. On a CPU shorter passes take longer over all.
+MOST_LOGITS = 1 << 25
+# Numbers that are measured at once.
+BLOCK_LOGITS = 1 << 19
+_PLAIN = {"max_new_tokens": 1, "do_sample": False, "num_beams": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class TextScore:
+    """What the scored tokens of a text come to.
+
+    Attributes:
+        tokens: that were scored.
+        bytes: of their text in UTF-8.
+        logprob: of all of them in a row, in nats.
+        perplexity: exp(−logprob / tokens); models with other tokens cannot be compared by it.
+        bits_per_byte: −logprob / ln 2 / bytes, by which they can; `None` without a byte.
+    """
+
+    tokens: int
+    bytes: int
+    logprob: float
+    perplexity: float
+    bits_per_byte: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Tokens that are read together.
+
+    Attributes:
+        ids: what is read, the last token included, which needs no reading.
+        scored: index in `ids` of the first token that is scored here.
+    """
+
+    ids: list[int]
+    scored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """A part of what one pass returned.
+
+    Attributes:
+        rows: (tokens, vocab_size) raw, each the distribution before one token.
+        ids: (tokens,) int64, those tokens.
+        fed: tokens that were fed in the pass.
+        seconds: that it took.
+    """
+
+    rows: Tensor
+    ids: Tensor
+    fed: int
+    seconds: float
+
+
+def scored_ids(lm: LanguageModel, text: str | Sequence[int]) -> list[int]:
+    """All tokens of a text. The first has none before it and is not scored.
+
+    Args:
+        lm: whose tokenizer applies; where that begins a text with a token of its own, every
+            token of the text itself is scored.
+        text: as it stands, or token ids.
+
+    Raises:
+        PromptError: empty, one token alone, not valid Unicode, ids out of range.
+    """
+    ids = any_token_ids(lm, text)
+    if len(ids) < 2:
+        raise PromptError(
+            "This text is one token: a token is scored by those before it, so write more."
+        )
+    return ids
+
+
+def score(
+    lm: LanguageModel,
+    text: str | Sequence[int],
+    *,
+    top_candidates: int = 20,
+    overlap: int | None = None,
+    on_progress: OnPrefill | None = None,
+) -> Iterator[DecodingStep]:
+    """Each token of a text with the distribution that the model had before it.
+
+    One pass over the text. A text longer than the context is read in windows, of which each
+    begins with the last `overlap` tokens of the one before, so that every token has at least as
+    many before it; a token that the tokenizer puts before every text stands before each window.
+
+    Args:
+        lm: model and tokenizer.
+        text: as it stands, or token ids; see `scored_ids`.
+        top_candidates: how many of the model's favourites each step lists.
+        overlap: of windows, in tokens; half the context without it.
+        on_progress: called with (tokens read, tokens) between passes; an exception it raises
+            ends the scoring.
+
+    Returns:
+        A generator of steps of phase "score", the second token's the first. `input_tokens` is
+        what was fed in the pass that measured a step, `seconds` that pass' time divided by
+        its tokens; nothing is drawn, so the sampling probability is the probability.
+
+    Raises:
+        PromptError, GenerationConfigError: at the call.
+        LogitsError: from the generator, when the model returns NaN or nothing finite.
+    """
+    if type(top_candidates) is not int or top_candidates < 1:
+        raise GenerationConfigError(f"top_candidates must be 1 or more, got {top_candidates!r}.")
+    ids = scored_ids(lm, text)
+    windows = _windows(lm, ids, overlap)
+    return _steps(lm, ids, windows, top_candidates, on_progress)
+
+
+def text_score(steps: Sequence[DecodingStep]) -> TextScore:
+    """What scored steps come to.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not steps:
+        raise ValueError("A score needs one step or more.")
+    logprob = math.fsum(step.logprob for step in steps)
+    size = len("".join(step.text for step in steps).encode())
+    mean = -logprob / len(steps)
+    return TextScore(
+        tokens=len(steps),
+        bytes=size,
+        logprob=logprob,
+        perplexity=math.exp(mean) if mean < 700 else math.inf,
+        bits_per_byte=-logprob / math.log(2) / size if size else None,
+    )
+
+
+@torch.inference_mode()
+def temperature_losses(
+    lm: LanguageModel,
+    ids: Sequence[int],
+    temperatures: Sequence[float],
+    on_progress: OnPrefill | None = None,
+) -> list[float]:
+    """The mean loss of a text's tokens, were the logits divided by each of these temperatures.
+
+    Args:
+        lm: model and tokenizer.
+        ids: as of `scored_ids`; read in the windows of `score`.
+        temperatures: each above 0.
+        on_progress: as of `score`.
+
+    Returns:
+        Of each temperature −mean ln softmax(logits / T) of the tokens, in nats.
+    """
+    totals = torch.zeros(len(temperatures), dtype=torch.float64)
+    windows = _windows(lm, list(ids), None)
+    for part in _logits(lm, windows, on_progress):
+        for rows, tokens in _blocks(part):
+            own = rows.gather(1, tokens[:, None])[:, 0]
+            for place, temperature in enumerate(temperatures):
+                losses = torch.logsumexp(rows / temperature, dim=-1) - own / temperature
+                totals[place] += losses.double().sum().cpu()
+    return [float(total) / (len(ids) - 1) for total in totals]
+
+
+@torch.inference_mode()
+def _steps(
+    lm: LanguageModel,
+    ids: list[int],
+    windows: list[Window],
+    top_candidates: int,
+    on_progress: OnPrefill | None,
+) -> Iterator[DecodingStep]:
+    detokenizer = Detokenizer(lm.tokenizer)
+    # What the first token leaves incomplete is released with the second.
+    detokenizer.add(ids[0])
+    index, last = 0, len(ids) - 2
+    for part in _logits(lm, windows, on_progress):
+        started = time.perf_counter()
+        measured = [row for block in _blocks(part) for row in measure_rows(*block, top_candidates)]
+        seconds = (part.seconds + time.perf_counter() - started) / len(measured)
+        for row in measured:
+            check_valid(lm, row, index)
+            yield _step(lm, row, detokenizer, index, part.fed, seconds, is_last=index == last)
+            index += 1
+
+
+def _step(
+    lm: LanguageModel,
+    row: Measurement,
+    detokenizer: Detokenizer,
+    index: int,
+    fed: int,
+    seconds: float,
+    is_last: bool,
+) -> DecodingStep:
+    return make_step(
+        lm,
+        row,
+        detokenizer,
+        index=index,
+        phase="score",
+        input_tokens=fed,
+        seconds=seconds,
+        kv_cache=None,
+        finish_reason="length" if is_last else None,
+        memory=None,
+    )
+
+
+def _windows(lm: LanguageModel, ids: list[int], overlap: int | None) -> list[Window]:
+    """The windows of a text; one where it fits the context."""
+    size = lm.context_length
+    if size is None or len(ids) <= size:
+        return [Window(ids, 1)]
+    opening = ids[:1] if ids[0] == lm.tokenizer.bos_token_id else []
+    room = size - len(opening)
+    shared = room // 2 if overlap is None else overlap
+    if not 1 <= shared < room:
+        raise GenerationConfigError(
+            f"overlap must be 1 to {room - 1} in a context of {size:,} tokens, got {overlap}."
+        )
+    windows, end = [Window(ids[:size], 1)], size
+    while end < len(ids):
+        start = end - shared
+        end = min(start + room, len(ids))
+        windows.append(Window(opening + ids[start:end], len(opening) + shared))
+    return windows
+
+
+def _logits(
+    lm: LanguageModel, windows: list[Window], on_progress: OnPrefill | None
+) -> Iterator[Logits]:
+    """The logits before each scored token, in order."""
+    total = sum(len(window.ids) for window in windows)
+    before = 0
+    for window in windows:
+        generation = prepare_generation(lm, window.ids[:-1], None, True, dict(_PLAIN))
+        try:
+            for part, done in _passes(lm.model, generation, window):
+                if len(part.ids):
+                    yield part
+                if on_progress is not None:
+                    on_progress(before + done, total)
+        finally:
+            free_cache(generation)
+        before += len(window.ids)
+
+
+def _passes(model: Any, generation: Generation, window: Window) -> Iterator[tuple[Logits, int]]:
+    """Each pass over a part of the window, and how many tokens were read with it."""
+    ids = generation.input_ids
+    targets = torch.tensor(window.ids[1:], device=ids.device)
+    read = 0
+    for done, rows, seconds in _timed(lambda: _rows(model, generation, ids)):
+        first = max(window.scored - 1, read)
+        kept = rows[first - read :] if first < done else rows[:0]
+        yield Logits(kept, targets[min(first, done) : done], done - read, seconds), done + 1
+        read = done
+
+
+def _rows(model: Any, generation: Generation, ids: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """(tokens read so far, logits after each token that was read last).
+
+    In chunks where the cache can be continued by several tokens; else in one pass where its
+    logits are few enough, and otherwise token by token.
+    """
+    tokens, size = ids.shape[1], int(model.config.get_text_config().vocab_size)
+    most = max(1, MOST_LOGITS // size)
+    if continues(model, cache_of(generation.model_kwargs)) or tokens <= most:
+        chunk = min(most, tokens)
+        for done, outputs in read_parts(model, generation, ids, chunk=chunk, all_logits=True):
+            yield done, outputs.logits[0]
+    else:
+        for index in range(tokens):
+            logits, _fed = infer(model, generation, ids[:, : index + 1], index)
+            yield index + 1, logits
+
+
+def _timed(
+    make: Callable[[], Iterator[tuple[int, Tensor]]],
+) -> Iterator[tuple[int, Tensor, float]]:
+    """The same with the seconds that each took, and not those that pass between them."""
+    parts = make()
+    while True:
+        started = time.perf_counter()
+        part = next(parts, None)
+        if part is None:
+            return
+        yield *part, time.perf_counter() - started
+
+
+def _blocks(part: Logits) -> Iterator[tuple[Tensor, Tensor]]:
+    """Few rows at a time: what is computed of them stays small, and close to the processor."""
+    rows = max(1, BLOCK_LOGITS // part.rows.shape[-1])
+    for start in range(0, len(part.ids), rows):
+        block = part.rows[start : start + rows].to(torch.float32, copy=True)
+        yield block, part.ids[start : start + rows]

@@ -1,0 +1,59 @@
+"""Calibration in a real browser: a text that was scored, and one that the model wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from browser_page import BROWSER_MARKS, look_at, run_to_end, shows, slow_llama, work_to_end
+from conftest import byte_tokenizer
+
+from decoding import LanguageModel
+
+pytestmark = BROWSER_MARKS
+BARS = "#calibration-chart .js-plotly-plot"
+
+
+def trace(page: Any, name: str) -> dict[str, Any]:
+    found = page.evaluate(
+        "([box, name]) => { const { x, y, text } = document.querySelector(box).data"
+        ".find((trace) => trace.name === name); return { x, y, text }; }",
+        [BARS, name],
+    )
+    return dict(found)
+
+
+def score(page: Any, text: str) -> None:
+    page.fill("#score-text textarea", text)
+    page.wait_for_timeout(100)
+    page.click("#score-go")
+    page.wait_for_function("decodingLive.store.config.scored")
+    page.wait_for_function("decodingLive.store.state === 'finished'")
+
+
+def test_a_scored_text_is_drawn_with_its_counts_and_one_that_the_model_wrote_is_not(
+    serve: Callable[..., str], visit: Callable[..., Any]
+) -> None:
+    page = visit(serve(LanguageModel(slow_llama(260), byte_tokenizer(), name="tiny")))
+    run_to_end(page, "Who?", tokens=4, charts=False)
+    page.click("#calibration-start")
+    shows(page, "#calibration-panel", "chosen by the model itself")
+    assert page.locator(BARS).count() == 0
+
+    score(page, "<b>a</b> few")
+    assert work_to_end(page, "calibration")["state"] == "finished"
+    shows(page, "#calibration-panel", "11 tokens were measured: too few")
+    assert page.locator("#calibration-chart").is_hidden()
+
+    score(page, "What was written by somebody else. " * 8)
+    summary = work_to_end(page, "calibration")["summary"]
+    assert summary["tokens"] == 279
+    look_at(page, "calibration")
+    page.wait_for_selector(f"{BARS} .barlayer path")
+    known = [one for one in summary["bins"] if one["accuracy"] is not None]
+    assert trace(page, "right")["y"] == [one["accuracy"] for one in known]
+    counts = [one["count"] for one in summary["bins"] if one["count"]]
+    assert trace(page, "counts")["text"] == [str(count) for count in counts]
+    shows(page, "#calibration-panel", "over 279 tokens")
+    said = "Temperature " if summary["fit"] else "No temperature between 0.25 and 8"
+    shows(page, "#calibration-panel", said)
