@@ -17,6 +17,8 @@ Kind = Literal["claim", "phrasing", "repeated"]
 FUNCTION_WORDS = frozenset(
     (files("decoding") / "function_words.txt").read_text(encoding="utf-8").split()
 )
+# Characters of a word; what goes on beyond them is cut, as each token reads its word anew.
+LONGEST_WORD = 100
 _JOINERS = "'’-‐‑_"
 _PUNCTUATION = re.compile(r"^[\W_]+|[\W_]+$")
 _SENTENCE_END = re.compile(r"[.!?](?=\W|$)|[。！？\n]")
@@ -43,7 +45,7 @@ class Word:
 class WordReader:
     """Follows a text token by token, and says of each in which word it is.
 
-    Scripts without spaces have a word for each token that releases text.
+    Scripts without spaces have a word for each token that releases text; what has no end is cut.
 
     Attributes:
         start: index of the word's first step.
@@ -86,7 +88,7 @@ class WordReader:
     def _begins(self, step: DecodingStep) -> bool:
         if self._count == 0:
             return False
-        if step.is_special or self._is_special:
+        if step.is_special or self._is_special or len(self.text) > LONGEST_WORD:
             return True
         if not step.text:  # of an incomplete character: it belongs to what completes it
             return not self.text.strip() or not _joins(self.text[-1])

@@ -62,6 +62,11 @@ def test_where_words_begin(pieces: list[str], expected: list[str]) -> None:
     assert [text for text, _ in texts(pieces)] == expected
 
 
+def test_a_word_without_an_end_is_cut() -> None:
+    found = words_of(steps_of(["abcd"] * 100))
+    assert [word.end - word.start for word in found] == [26, 26, 26, 22]
+
+
 def test_what_was_said_once_is_repeated_afterwards() -> None:
     assert [kind for _, kind in texts(["Paris", ",", " Paris", "!"])] == [
         "claim",
