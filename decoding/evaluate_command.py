@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoding.errors import DecodingError
+from decoding.model_options import add_model_options, load_named_model
 from decoding.terminal import safe_text
 
 if TYPE_CHECKING:
@@ -44,11 +45,7 @@ def add_evaluate_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--temperature", type=_above_0, default=0.5, metavar="X")
     command.add_argument("--seed", type=_whole(0), default=0, metavar="N")
-    model = command.add_argument_group("model")
-    model.add_argument("--model", help="a Hub id, a folder or a .gguf file")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    model.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
-    model.add_argument("--quantization", choices=("8bit", "4bit"))
+    add_model_options(command)
     command.set_defaults(run=evaluate)
 
 
@@ -63,7 +60,7 @@ def evaluate(options: argparse.Namespace) -> int:
             f"An evaluation was begun in {str(options.out)!r}: go on with it with --resume, or "
             "name another folder with --out."
         )
-    lm = _model(options)
+    lm = load_named_model(options)
     settings = _settings(lm, questions, options)
     folder = EvaluationFolder(options.out, settings)
     try:
@@ -74,20 +71,6 @@ def evaluate(options: argparse.Namespace) -> int:
         return 130
     _write(folder, settings)
     return 0
-
-
-def _model(options: argparse.Namespace) -> LanguageModel:
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    from decoding.models import load_model
-
-    return load_model(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,
-        quantization=options.quantization,
-    )
 
 
 def _settings(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from decoding.errors import PromptError
 from decoding.generate_options import check_options, settings_of
+from decoding.model_options import load_named_model
 from decoding.records import plain_record
 from decoding.terminal import Depth, colour_depth, coloured, dimmed
 
@@ -28,17 +29,7 @@ def generate(options: argparse.Namespace) -> int:
     """Writes a text and what else was asked for; 0, or 130 where it was interrupted."""
     check_options(options)
     prompt = _prompt(options)
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    from decoding.models import load_model
-
-    lm = load_model(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,
-        quantization=options.quantization,
-    )
+    lm = load_named_model(options)
     session = _session(lm, prompt, options)
     with _kept(session, options):
         try:

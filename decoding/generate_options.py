@@ -8,6 +8,7 @@ from typing import Any
 
 from decoding.cache_kinds import CACHE_KINDS
 from decoding.errors import DecodingError
+from decoding.model_options import add_model_options
 
 DEFAULT_MAX_NEW_TOKENS = 200
 LARGEST_SEED = 2**32 - 1
@@ -61,11 +62,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     prompt = command.add_argument_group("prompt")
     prompt.add_argument("--system", metavar="TEXT", help="the chat's system prompt")
     prompt.add_argument("--raw", action="store_true", help="the prompt as it is, without a chat")
-    model = command.add_argument_group("model")
-    model.add_argument("--model", help="a Hub id, a folder or a .gguf file")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    model.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
-    model.add_argument("--quantization", choices=("8bit", "4bit"))
+    model = add_model_options(command)
     model.add_argument("--cache", choices=CACHE_KINDS, help="how the KV cache is kept")
     output = command.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one step a line, all its numbers")

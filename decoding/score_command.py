@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from decoding.errors import PromptError
+from decoding.model_options import add_model_options, load_named_model
 from decoding.records import plain_record
 from decoding.terminal import colour_depth, coloured, safe_text
 
@@ -32,30 +33,17 @@ def add_score_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--overlap", type=int, metavar="N", help="of windows, in tokens; half the context without"
     )
-    model = command.add_argument_group("model")
-    model.add_argument("--model", help="a Hub id, a folder or a .gguf file")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    model.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
-    model.add_argument("--quantization", choices=("8bit", "4bit"))
+    add_model_options(command)
     command.set_defaults(run=run_score)
 
 
 def run_score(options: argparse.Namespace) -> int:
     """Writes the text coloured by how expected it was, and one line of numbers."""
     text = _text(options.file)
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
+    lm = load_named_model(options)
     from decoding.detokenizer import Detokenizer
-    from decoding.models import load_model
     from decoding.scoring import score, scored_ids
 
-    lm = load_model(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,
-        quantization=options.quantization,
-    )
     ids = scored_ids(lm, text)
     steps = score(lm, ids, top_candidates=options.top_candidates, overlap=options.overlap)
     if options.json:
