@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from decoding.choice import check_valid, make_step
 from decoding.detokenizer import Detokenizer
 from decoding.distribution import Measurement, measure_rows
 from decoding.errors import GenerationConfigError, PromptError
-from decoding.inference import OnPrefill, continues, free_cache, infer, read_parts
-from decoding.kv_cache import cache_of
+from decoding.inference import OnPrefill
 from decoding.prompts import any_token_ids
-from decoding.sampling import Generation, prepare_generation
 from decoding.step import DecodingStep
+from decoding.text_passes import Window, blocks_of, logits_of, windows_of
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
-
-# Of one pass: numbers in its logits. On a CPU shorter passes take longer over all.
-MOST_LOGITS = 1 << 25
-# Numbers that are measured at once.
-BLOCK_LOGITS = 1 << 19
-_PLAIN = {"max_new_tokens": 1, "do_sample": False, "num_beams": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +40,6 @@ class TextScore:
     logprob: float
     perplexity: float
     bits_per_byte: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Tokens that are read together.
-
-    Attributes:
-        ids: what is read, the last token included, which needs no reading.
-        scored: index in `ids` of the first token that is scored here.
-    """
-
-    ids: list[int]
-    scored: int
-
-
-@dataclass(frozen=True, slots=True)
-class Logits:
-    """A part of what one pass returned.
-
-    Attributes:
-        rows: (tokens, vocab_size) raw, each the distribution before one token.
-        ids: (tokens,) int64, those tokens.
-        fed: tokens that were fed in the pass.
-        seconds: that it took.
-    """
-
-    rows: Tensor
-    ids: Tensor
-    fed: int
-    seconds: float
 
 
 def scored_ids(lm: LanguageModel, text: str | Sequence[int]) -> list[int]:
@@ -133,7 +95,7 @@ def score(
     if type(top_candidates) is not int or top_candidates < 1:
         raise GenerationConfigError(f"top_candidates must be 1 or more, got {top_candidates!r}.")
     ids = scored_ids(lm, text)
-    windows = _windows(lm, ids, overlap)
+    windows = windows_of(lm, ids, overlap)
     return _steps(lm, ids, windows, top_candidates, on_progress)
 
 
@@ -176,9 +138,9 @@ def temperature_losses(
         Of each temperature −mean ln softmax(logits / T) of the tokens, in nats.
     """
     totals = torch.zeros(len(temperatures), dtype=torch.float64)
-    windows = _windows(lm, list(ids), None)
-    for part in _logits(lm, windows, on_progress):
-        for rows, tokens in _blocks(part):
+    windows = windows_of(lm, list(ids), None)
+    for part in logits_of(lm, windows, on_progress):
+        for rows, tokens in blocks_of(part):
             own = rows.gather(1, tokens[:, None])[:, 0]
             losses = [(torch.logsumexp(rows / t, dim=-1) - own / t).sum() for t in temperatures]
             totals += torch.stack(losses).cpu()  # one copy to the host a block
@@ -197,9 +159,11 @@ def _steps(
     # What the first token leaves incomplete is released with the second.
     detokenizer.add(ids[0])
     index, last = 0, len(ids) - 2
-    for part in _logits(lm, windows, on_progress):
+    for part in logits_of(lm, windows, on_progress):
         started = time.perf_counter()
-        measured = [row for block in _blocks(part) for row in measure_rows(*block, top_candidates)]
+        measured = [
+            row for block in blocks_of(part) for row in measure_rows(*block, top_candidates)
+        ]
         seconds = (part.seconds + time.perf_counter() - started) / len(measured)
         for row in measured:
             check_valid(lm, row, index)
@@ -228,93 +192,3 @@ def _step(
         finish_reason="length" if is_last else None,
         memory=None,
     )
-
-
-def _windows(lm: LanguageModel, ids: list[int], overlap: int | None) -> list[Window]:
-    """The windows of a text; one where it fits the context."""
-    size = lm.context_length
-    if size is None or len(ids) <= size:
-        return [Window(ids, 1)]
-    opening = ids[:1] if ids[0] == lm.tokenizer.bos_token_id else []
-    room = size - len(opening)
-    shared = room // 2 if overlap is None else overlap
-    if not 1 <= shared < room:
-        raise GenerationConfigError(
-            f"overlap must be 1 to {room - 1} in a context of {size:,} tokens, got {overlap}."
-        )
-    windows, end = [Window(ids[:size], 1)], size
-    while end < len(ids):
-        start = end - shared
-        end = min(start + room, len(ids))
-        windows.append(Window(opening + ids[start:end], len(opening) + shared))
-    return windows
-
-
-def _logits(
-    lm: LanguageModel, windows: list[Window], on_progress: OnPrefill | None
-) -> Iterator[Logits]:
-    """The logits before each scored token, in order."""
-    total = sum(len(window.ids) for window in windows)
-    before = 0
-    for window in windows:
-        generation = prepare_generation(lm, window.ids[:-1], None, True, dict(_PLAIN))
-        try:
-            for part, done in _passes(lm.model, generation, window):
-                if len(part.ids):
-                    yield part
-                if on_progress is not None:
-                    on_progress(before + done, total)
-        finally:
-            free_cache(generation)
-        before += len(window.ids)
-
-
-def _passes(model: Any, generation: Generation, window: Window) -> Iterator[tuple[Logits, int]]:
-    """Each pass over a part of the window, and how many tokens were read with it."""
-    ids = generation.input_ids
-    targets = torch.tensor(window.ids[1:], device=ids.device)
-    read = 0
-    for done, rows, seconds in _timed(lambda: _rows(model, generation, ids)):
-        first = max(window.scored - 1, read)
-        kept = rows[first - read :] if first < done else rows[:0]
-        yield Logits(kept, targets[min(first, done) : done], done - read, seconds), done + 1
-        read = done
-
-
-def _rows(model: Any, generation: Generation, ids: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """(tokens read so far, logits after each token that was read last).
-
-    In chunks where the cache can be continued by several tokens; else in one pass where its
-    logits are few enough, and otherwise token by token.
-    """
-    tokens, size = ids.shape[1], int(model.config.get_text_config().vocab_size)
-    most = max(1, MOST_LOGITS // size)
-    if continues(model, cache_of(generation.model_kwargs)) or tokens <= most:
-        chunk = min(most, tokens)
-        for done, outputs in read_parts(model, generation, ids, chunk=chunk, all_logits=True):
-            yield done, outputs.logits[0]
-    else:
-        for index in range(tokens):
-            logits, _fed = infer(model, generation, ids[:, : index + 1], index)
-            yield index + 1, logits
-
-
-def _timed(
-    make: Callable[[], Iterator[tuple[int, Tensor]]],
-) -> Iterator[tuple[int, Tensor, float]]:
-    """The same with the seconds that each took, and not those that pass between them."""
-    parts = make()
-    while True:
-        started = time.perf_counter()
-        part = next(parts, None)
-        if part is None:
-            return
-        yield *part, time.perf_counter() - started
-
-
-def _blocks(part: Logits) -> Iterator[tuple[Tensor, Tensor]]:
-    """Few rows at a time: what is computed of them stays small, and close to the processor."""
-    rows = max(1, BLOCK_LOGITS // part.rows.shape[-1])
-    for start in range(0, len(part.ids), rows):
-        block = part.rows[start : start + rows].to(torch.float32, copy=True)
-        yield block, part.ids[start : start + rows]

@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import byte_tokenizer
 from families import FAMILIES
 from steps import step_of
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from decoding import LanguageModel, scoring
+from decoding import DecodingSession, LanguageModel, text_passes
 from decoding.detokenizer import detokenize
 from decoding.distribution import measure, measure_rows
 from decoding.errors import GenerationConfigError, LogitsError, PromptError
@@ -50,8 +52,8 @@ def test_the_same_in_small_passes_and_blocks(
     family: str, tiny_lms: GetLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lm = tiny_lms(family)
-    monkeypatch.setattr(scoring, "MOST_LOGITS", 7 * lm.vocab_size)
-    monkeypatch.setattr(scoring, "BLOCK_LOGITS", 3 * lm.vocab_size)
+    monkeypatch.setattr(text_passes, "MOST_LOGITS", 7 * lm.vocab_size)
+    monkeypatch.setattr(text_passes, "BLOCK_LOGITS", 3 * lm.vocab_size)
     ids, told = scored_ids(lm, TEXT), []
     steps = list(score(lm, ids, on_progress=lambda done, total: told.append((done, total))))
     assert [step.logprob for step in steps] == pytest.approx(plain_logprobs(lm, ids), abs=1e-4)
@@ -59,6 +61,21 @@ def test_the_same_in_small_passes_and_blocks(
     assert steps[0].input_tokens == fed
     assert told[0] == (fed + 1, len(ids))
     assert told[-1] == (len(ids), len(ids))
+
+
+def test_a_model_that_looks_ahead_does_not_see_the_token_it_scores() -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        "bert", vocab_size=260, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=48, eos_token_id=256, pad_token_id=256, bos_token_id=257,
+        initializer_range=0.3,
+    )  # fmt: skip
+    model = AutoModelForCausalLM.from_config(config).eval()
+    lm = LanguageModel(model, byte_tokenizer(), name="tiny-bert")
+    ids = scored_ids(lm, TEXT)[:12]
+    session = DecodingSession(lm, ids[:1], max_new_tokens=len(ids) - 1)
+    expected = [session.step(token_id).logprob for token_id in ids[1:]]
+    assert [step.logprob for step in score(lm, ids)] == pytest.approx(expected, abs=1e-4)
 
 
 def test_every_number_of_a_step_is_that_of_its_row(tiny_lm: LanguageModel) -> None:
@@ -187,7 +204,7 @@ def test_a_model_without_a_distribution_is_told(
 def test_it_ends_where_it_is_told_to(
     tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "MOST_LOGITS", 7 * tiny_lm.vocab_size)
+    monkeypatch.setattr(text_passes, "MOST_LOGITS", 7 * tiny_lm.vocab_size)
 
     def stop(done: int, _total: int) -> None:
         if done > 10:
