@@ -563,7 +563,7 @@ def test_what_may_follow_a_scored_text_is_what_fits_the_context(live, tiny_lm):
 
 
 def test_scoring_ends_when_it_is_paused_and_what_was_measured_is_kept(live, tiny_lm, monkeypatch):
-    monkeypatch.setattr("decoding.scoring.MOST_LOGITS", 16 * 260)
+    monkeypatch.setattr("decoding.text_passes.MOST_LOGITS", 16 * 260)
     model = live(lambda progress: tiny_lm)
     reading, paused = threading.Event(), threading.Event()
 
