@@ -6,9 +6,12 @@ const LONGEST_LINK = 8000;
 const LONGEST_PROMPT = 32000;
 const LONGEST_TEXT = 200;
 const TEXTS = ["prompt", "system"];
+// No settings: another model writes something else from the same prompt and seed.
+const MADE_BY = ["model", "precision"];
 
 let asked = null;
 let shown = null;
+let linked = null;
 // Gradio makes a folded control only when it is unfolded, so what was typed there is remembered.
 const typed = { prompt: "", system: "" };
 
@@ -55,16 +58,28 @@ function addressWith(wanted, names) {
   return address.href;
 }
 
+const precisionOf = (model) => model.quantization ?? model.dtype;
+
 function linkTo(values) {
-  const names = [...controls().keys()];
-  const settings = names.filter((name) => !TEXTS.includes(name));
-  const href = addressWith(query(values, names), names);
+  const asked = [...controls().keys()];
+  const names = [...asked, ...MADE_BY];
+  const settings = asked.filter((name) => !TEXTS.includes(name));
+  const made = store.model ? [["model", store.model.name], ["precision", precisionOf(store.model)]] : [];
+  const hrefOf = (kept) => addressWith([...query(values, kept), ...made], names);
+  const href = hrefOf(asked);
   if (href.length <= LONGEST_LINK) return { href, isWhole: true };
-  return { href: addressWith(query(values, settings), names), isWhole: false };
+  return { href: hrefOf(settings), isWhole: false };
 }
 
 /** The link to what the shown run was asked with, and whether the prompt is in it; or null. */
 export const link = () => (shown?.run === store.run ? shown.link : null);
+
+/** What made the run that a link is of, and what is loaded here, where they are not the same; or null. */
+export function otherModel() {
+  if (linked === null || !store.loaded) return null;
+  const here = [store.loaded.name, precisionOf(store.loaded)];
+  return linked.every((text, i) => text === here[i]) ? null : { made: linked.join(" · "), here: here.join(" · ") };
+}
 
 function replaceAddress(href) {
   try {
@@ -104,6 +119,8 @@ function wantedBy(search) {
 function fill() {
   const wanted = wantedBy(location.search);
   for (const name of TEXTS) typed[name] = wanted[name] ?? "";
+  const made = MADE_BY.map((name) => new URLSearchParams(location.search).get(name));
+  if (made.every((text) => text && text.length <= LONGEST_TEXT)) linked = made;
   if (Object.keys(wanted).length > 0) window.decodingLive.setControls(wanted);
 }
 
@@ -129,6 +146,7 @@ export function address() {
     if (!isFilled && store.settings !== null) {
       isFilled = true;
       fill();
+      touch("state");
     }
     const isNew = store.run !== "" && store.prompt.length > 0 && store.run !== shown?.run;
     // A run that was opened from a file was not asked here.

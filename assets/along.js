@@ -198,7 +198,8 @@ function meanSeconds() {
   return sum.seconds / Math.max(1, sum.n - 1);
 }
 
-function alongTheText(name, id, columns, figure, reading) {
+/** A panel; where `isDrawn` says that there is nothing to draw only its words are seen. */
+function alongTheText(name, id, columns, figure, reading, isDrawn = () => true) {
   return (root) => {
     const [title, detail, empty] = [make("h2"), make("p", { className: "reading" }), make("p", { className: "empty" })];
     const box = make("div", { id, tabIndex: 0 });
@@ -236,6 +237,7 @@ function alongTheText(name, id, columns, figure, reading) {
       }
       root.classList.toggle("is-empty", !step);
       if (step) detail.replaceChildren(...reading(step));
+      box.style.visibility = isDrawn() ? "" : "hidden";
       const hasNews = ["run", "steps", "look", "state"].some((kind) => kinds.has(kind));
       if (hasNews && step) chart.drawSoon();
       if (kinds.has("cursor") && !(follows() && isRunning() && chart.shapes.length === 0)) chart.moveShapes(cursorShapes());
@@ -259,6 +261,7 @@ export const confidence = alongTheText(
 export const cache = alongTheText(
   "cache", "kv-cache-chart",
   new Columns(promptBytes, (step) => (step.kv ? step.kv[1] - promptBytes(step) : null)), cacheFigure, cacheReading,
+  () => store.steps.length === 0 || Boolean(store.steps.at(-1).kv),
 );
 export const latency = alongTheText(
   "latency", "latency-chart",

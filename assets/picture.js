@@ -25,6 +25,14 @@ function footer() {
   return [model?.name, precision, settings, say("views.trace.tokens", { n: store.steps.length })].filter(Boolean).join(" · ");
 }
 
+/** What the wavy lines say, where there are any. */
+function marksNote(text) {
+  if (!text.querySelector(".doubted")) return "";
+  const sample = make("span", { className: "doubted doubted-end" }, say("views.marks.made_up"));
+  const threshold = document.querySelector(".mark-controls output")?.textContent ?? "";
+  return make("p", {}, sample, `   (${say("views.marks.threshold")} ${threshold})`);
+}
+
 /** Title, text, legend and footer as elements off the screen. */
 function lay() {
   const text = document.getElementById("token-stream").cloneNode(true);
@@ -32,7 +40,7 @@ function lay() {
   const legend = document.querySelector("#text-panel .legend")?.cloneNode(true) ?? "";
   const note = make("p", { className: "picture-note" });
   const title = make("p", { className: "picture-title" }, say("views.header.title"));
-  const paper = make("div", { className: "picture-paper" }, title, text, note, legend, make("p", {}, footer()));
+  const paper = make("div", { className: "picture-paper" }, title, text, note, legend, marksNote(text), make("p", {}, footer()));
   paper.style.width = `${WIDTH}px`;
   paper.setAttribute("aria-hidden", "true");
   document.body.append(paper);
@@ -80,7 +88,7 @@ class Painter {
     [this.left, this.top] = [left, top];
   }
 
-  /** The background, the lines and the sign before an element. */
+  /** The background, the lines and the signs of an element. */
   box(element) {
     const style = getComputedStyle(element);
     for (const box of element.getClientRects()) {
@@ -90,9 +98,28 @@ class Painter {
       if (parseFloat(style.borderLeftWidth) > 0) this.frame("border", style, x, y, box);
       else if (line > 0) this.fill(style.borderBottomColor, x, y + box.height - line, box.width, line);
       if (style.outlineStyle !== "none") this.frame("outline", style, x, y, box);
+      if (style.textDecorationStyle === "wavy") this.wave(style.textDecorationColor, x, y + box.height, box.width);
     }
     const before = getComputedStyle(element, "::before");
     if (before.content !== "none" && before.content !== "normal") this.sign(element, before);
+    if (element.classList.contains("doubted-end")) this.question(element);
+  }
+
+  /** A wavy line that goes on from one element to the next. */
+  wave(paint, left, y, width) {
+    this.context.beginPath();
+    for (let x = left; x <= left + width; x += 0.5) this.context.lineTo(x, y + 1.2 * Math.sin(x));
+    this.context.strokeStyle = paint;
+    this.context.lineWidth = 1.2;
+    this.context.setLineDash([]);
+    this.context.stroke();
+  }
+
+  /** The sign behind a word that may be made up. */
+  question(element) {
+    const style = getComputedStyle(element, "::after");
+    const box = [...element.getClientRects()].at(-1);
+    if (box) this.write("?", style, box.right, box.top - 3);
   }
 
   fill(paint, x, y, width, height) {

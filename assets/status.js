@@ -1,5 +1,6 @@
 // The strip: what the inference under the cursor did, and what the run waits for or ended with.
 
+import { otherModel } from "./address.js";
 import { make, write } from "./make.js";
 import { at, isRunning, store } from "./store.js";
 import { bytes, count, duration, fixed, say } from "./words.js";
@@ -44,7 +45,7 @@ function note() {
     return say(store.config.scored ? "views.status.scoring" : "views.status.prefilling", { done, total });
   }
   if (isRunning() && store.steps.length === 0) return say("views.status.waiting");
-  if (store.steps.length === 0) return say("views.status.empty");
+  if (store.steps.length === 0) return otherModel() ? word("other_model", otherModel()) : word("empty");
   return null;
 }
 

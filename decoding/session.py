@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,29 +13,23 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, MaxTimeCriteria
 
+from decoding.cursor import Cursor
 from decoding.draws import Draws
 from decoding.engine import Engine
 from decoding.errors import GenerationConfigError, SessionError
 from decoding.inference import OnPrefill
 from decoding.kept_logits import KeptLogits
 from decoding.prompts import Prompt, prompt_token_ids
-from decoding.sampling import Generation, prepare_generation, refuse_memories, settings_in_force
+from decoding.sampling import Generation
+from decoding.session_settings import SessionSettings
 from decoding.step import DecodingStep, FinishReason, KVCacheSize
-from decoding.tree import (
-    MAX_BRANCHES,
-    MAX_STEPS,
-    DecodingTree,
-    Restoration,
-    SettingsChange,
-    given_tokens,
-)
+from decoding.tree import DecodingTree, Restoration, given_tokens
 
 if TYPE_CHECKING:
     from decoding.models import LanguageModel
     from decoding.trace import DecodingTrace, Origin
 
 MAX_SEED = 2**64 - 1  # torch takes no larger one
-_CACHE_FIELDS = ("cache_implementation", "cache_config")
 _STEP_BYTES, _CANDIDATE_BYTES = 1_000, 150  # measured, with the numbers and texts they hold
 
 
@@ -55,10 +48,6 @@ class DecodingSession:
         prompt: as it was given.
         prompt_ids: as the model reads it.
         seed: of all draws; drawn itself where none was given.
-        tree: every step.
-        branch: number of the branch that the cursor is on.
-        position: index of the next step on it.
-        settings: in force from the next step on, as in `SettingsChange`.
         created: when, in ISO format, UTC.
         on_prefill: called with (tokens fed, tokens to be fed) while the prompt is read, or
             read again; what it raises ends the step and leaves the tree as it was.
@@ -95,10 +84,10 @@ class DecodingSession:
         self.use_cache = use_cache
         self.on_prefill = on_prefill
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
-        self.tree = DecodingTree()
-        self.branch = self.position = 0
-        self._config = copy.deepcopy(generation_config)
-        self._kwargs = generation_kwargs
+        self._cursor = Cursor()
+        self._settings = SessionSettings(
+            generation_config, generation_kwargs, seed=self.seed, use_cache=use_cache
+        )
         self.tried: dict[str, Generation] = {}
         self._logits = KeptLogits()
         self._draws = Draws(self.seed, lm.device, lm.vocab_size)
@@ -108,7 +97,27 @@ class DecodingSession:
         self._origin: Origin | None = None
         self._engine_here: Engine | None = None
         self._take(lm)
-        self._learn_settings()
+        self._settings.learn(lm, self.generation)
+
+    @property
+    def tree(self) -> DecodingTree:
+        """Every step."""
+        return self._cursor.tree
+
+    @property
+    def branch(self) -> int:
+        """Number of the branch that the cursor is on."""
+        return self._cursor.branch
+
+    @property
+    def position(self) -> int:
+        """Index of the next step on that branch."""
+        return self._cursor.position
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """In force from the next step on, as in `SettingsChange`."""
+        return self._settings.in_force
 
     @property
     def lm(self) -> LanguageModel:
@@ -172,7 +181,7 @@ class DecodingSession:
 
     def path(self) -> list[DecodingStep]:
         """The steps from the prompt to the cursor."""
-        return self.tree.path(self.branch, self.position)
+        return self._cursor.path()
 
     def run(self, max_steps: int | None = None) -> Iterator[DecodingStep]:
         """Steps until a finish reason, `pause` or so many of them; can be called again."""
@@ -200,7 +209,7 @@ class DecodingSession:
         last = self.lm.vocab_size - 1
         if token_id is not None and not 0 <= token_id <= last:
             raise SessionError(f"Token id {token_id} is outside the vocabulary, 0 to {last}.")
-        self._refuse_too_much()
+        self._cursor.refuse_too_much()
         self._refuse_beyond_context(len(self.prompt_ids) + self.position)
         step = self._step(token_id)
         self._tell()
@@ -216,16 +225,13 @@ class DecodingSession:
         Raises:
             SessionError: there is no such place.
         """
-        self._check_place(branch, at)
+        self._cursor.check(branch, at)
         last = self.tree.step_before(branch, at)
         reason = None if last is None else last.finish_reason
-        most_tokens, most_seconds = self._most
-        if reason == "length" and len(self.prompt_ids) + at < most_tokens:
-            return None
-        if reason == "max_time":
-            spent = sum(step.seconds for step in self.tree.path(branch, at))
-            return None if most_seconds is None or spent < most_seconds else reason
-        return reason
+        is_timed = reason == "max_time"
+        spent = sum(s.seconds for s in self.tree.path(branch, at)) if is_timed else 0.0
+        goes_on = self._settings.allows_more(reason, len(self.prompt_ids) + at, spent)
+        return None if goes_on else reason
 
     def rewind(self, to: int) -> None:
         """Moves the cursor to before step `to` of the current branch.
@@ -246,12 +252,7 @@ class DecodingSession:
         Raises:
             SessionError: there is no such branch or no such step in it.
         """
-        length = self._length(branch)
-        place = length if at is None else at
-        if not 0 <= place <= length:
-            raise SessionError(f"Branch {branch} has {length} steps: there is no step {place}.")
-        self._is_moved = self._is_moved or (branch, place) != (self.branch, self.position)
-        self.branch, self.position = branch, place
+        self._is_moved = self._cursor.move(branch, at) or self._is_moved
 
     def configure(
         self, generation_config: GenerationConfig | None = None, **generation_kwargs: Any
@@ -266,16 +267,12 @@ class DecodingSession:
             ContextLengthError, GenerationConfigError: as at the start, and where the kind of
                 cache would change.
         """
-        config = self._config if generation_config is None else copy.deepcopy(generation_config)
-        kept = self._kwargs.items()
-        if generation_config is not None:
-            kept = {name: v for name, v in kept if name in _CACHE_FIELDS}.items()
-        kwargs = {**dict(kept), **generation_kwargs}
-        generation = self._prepare_with(config, kwargs)
-        self._refuse_another_cache(generation, kwargs)
-        self._config, self._kwargs = config, kwargs
+        settings = self._settings.changed(generation_config, generation_kwargs)
+        generation = settings.prepare(self.lm, self.prompt_ids)
+        settings.refuse_another_cache(self.generation, generation)
+        self._settings = settings
         self._engine.cache.configure(generation)
-        self._learn_settings()
+        settings.learn(self.lm, self.generation)
 
     def generation_with(self, **generation_kwargs: Any) -> Generation:
         """What `configure` would bring into force, without its inputs; nothing changes.
@@ -283,7 +280,7 @@ class DecodingSession:
         Raises:
             ContextLengthError, GenerationConfigError: as `configure` does.
         """
-        generation = self._prepare_with(self._config, {**self._kwargs, **generation_kwargs})
+        generation = self._settings.prepare(self.lm, self.prompt_ids, **generation_kwargs)
         generation.model_kwargs.clear()
         return generation
 
@@ -322,7 +319,7 @@ class DecodingSession:
         Raises:
             SessionError: there is no such place.
         """
-        self._check_place(branch, index)
+        self._cursor.check(branch, index)
         return self._draws.before(index - given_tokens(self.tree.path(branch, index)))
 
     def ids_before(self, branch: int, index: int) -> Tensor:
@@ -396,9 +393,9 @@ class DecodingSession:
     def _adopt(self, steps: Iterable[DecodingStep]) -> Iterator[DecodingStep]:
         self._engine.cache.drop("scored")
         for step in steps:
-            self._refuse_too_much()
+            self._cursor.refuse_too_much()
             self._is_moved = True
-            self._record(step, None)
+            self._cursor.write(step, self.settings, None)
             self._tell()
             yield step
 
@@ -428,22 +425,9 @@ class DecodingSession:
             engine.cache.drop()
             raise
         self._logits.keep(self._key(self.branch, self.position), row)
-        self._record(step, restoration)
+        self._cursor.write(step, self.settings, restoration)
         self._is_moved = False
         return step
-
-    @property
-    def _parts_here(self) -> bool:
-        """Whether the next step begins a new branch."""
-        last = self.tree.step_before(self.branch, self.position)
-        has_ended = last is not None and last.finish_reason is not None
-        return has_ended or self.position < self.tree.branches[self.branch].length
-
-    def _refuse_too_much(self) -> None:
-        if self.tree.size >= MAX_STEPS:
-            raise SessionError(f"This run has {MAX_STEPS:,} steps, as many as it may have.")
-        if self._parts_here and len(self.tree.branches) >= MAX_BRANCHES:
-            raise SessionError(f"This run has {MAX_BRANCHES:,} branches, as many as it may have.")
 
     def _refuse_beyond_context(self, tokens: int) -> None:
         """A text that was measured in windows may be longer than the model can read at once."""
@@ -454,17 +438,6 @@ class DecodingSession:
                 f"holds {most:,}: choose an earlier one."
             )
 
-    def _record(self, step: DecodingStep, restoration: Restoration | None) -> None:
-        branch = self.tree.branches[self.branch]
-        if self._parts_here:
-            branch = self.tree.add(self.branch, self.position)
-        if self.tree.settings(branch.number, self.position) != self.settings:
-            branch.changes.append(SettingsChange(self.position, self.settings))
-        if restoration is not None:
-            branch.restorations.append(restoration)
-        branch.steps.append(step)
-        self.branch, self.position = branch.number, self.position + 1
-
     def _wind_clock(self) -> None:
         """`max_time` counts what the path's steps took, and not what passed between them."""
         for criterion in self.generation.criteria:
@@ -473,55 +446,19 @@ class DecodingSession:
 
     def _take(self, lm: LanguageModel) -> None:
         def prepare() -> Generation:
-            return self._prepare_with(self._config, self._kwargs, lm)
+            return self._settings.prepare(lm, self.prompt_ids)
 
         engine = Engine(lm, prepare, self._draws, self.top_candidates)
-        refuse_memories(engine.cache.generation)
         if self.tree.branches[0].steps:
             engine.cache.drop()
         self._engine_here, self._is_moved = engine, True
-
-    def _prepare_with(
-        self,
-        config: GenerationConfig | None,
-        kwargs: dict[str, Any],
-        lm: LanguageModel | None = None,
-    ) -> Generation:
-        lm = self.lm if lm is None else lm
-        return prepare_generation(lm, self.prompt_ids, config, self.use_cache, kwargs)
-
-    def _refuse_another_cache(self, generation: Generation, kwargs: dict[str, Any]) -> None:
-        refuse_memories(generation)
-        now, then = self.generation.config, generation.config
-        same = all(getattr(now, name, None) == getattr(then, name, None) for name in _CACHE_FIELDS)
-        if not same or kwargs.get("use_cache", self.use_cache) is not self.use_cache:
-            raise GenerationConfigError(
-                "The kind of cache cannot change in the middle of a run: begin a new one for it."
-            )
-
-    def _learn_settings(self) -> None:
-        config = self.generation.config
-        self._most = int(config.max_length), config.max_time
-        settings = settings_in_force(self.lm, self.generation, self._config, self._kwargs)
-        self.settings = {**settings, "seed": self.seed}
-
-    def _length(self, branch: int) -> int:
-        if not 0 <= branch < len(self.tree.branches):
-            raise SessionError(
-                f"There is no branch {branch}: there are {len(self.tree.branches)}, from 0 on."
-            )
-        return self.tree.branches[branch].length
-
-    def _check_place(self, branch: int, index: int) -> None:
-        if not 0 <= index <= self._length(branch):
-            raise SessionError(f"Branch {branch} has no step {index}.")
 
     def _key(self, branch: int, index: int) -> tuple[int, int]:
         """The same for all branches that leave at a place: they choose from one distribution."""
         return self.tree.owner(branch, index), index
 
     def _ids_list(self, branch: int, index: int) -> list[int]:
-        self._check_place(branch, index)
+        self._cursor.check(branch, index)
         self._refuse_beyond_context(len(self.prompt_ids) + index)
         return self.prompt_ids + [step.token_id for step in self.tree.path(branch, index)]
 

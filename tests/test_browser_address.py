@@ -27,6 +27,13 @@ def parameters(page: Any) -> dict[str, str]:
     return {name: values[0] for name, values in query.items()}
 
 
+def asked_for(page: Any) -> dict[str, str]:
+    """The parameters but for those that name the model of the run."""
+    found = parameters(page)
+    assert [found.pop(name) for name in ("model", "precision")] == ["tiny", "float32"]
+    return found
+
+
 def filled(page: Any) -> tuple[str, dict[str, Any]]:
     """The prompt and the settings once an address has had its time to fill them in."""
     page.wait_for_function("decodingLive.store.settings !== null")
@@ -42,7 +49,7 @@ def test_a_link_holds_what_a_run_was_asked_with_and_asks_it_again(
     steps = run_to_end(page, prompt, tokens=7, charts=False)
     seed = page.evaluate("decodingLive.store.config.seed")
     asked = {"prompt": prompt, "chat": "false", "max_new_tokens": "7", "seed": str(seed)}
-    assert parameters(page) == asked
+    assert asked_for(page) == asked
 
     other = visit(page.url)
     text, settings = filled(other)
@@ -55,7 +62,7 @@ def test_a_link_holds_what_a_run_was_asked_with_and_asks_it_again(
     other.wait_for_function("decodingLive.store.state === 'finished'")
     again = other.evaluate("decodingLive.store.steps.map(step => step.id)")
     assert again == [step["id"] for step in steps]
-    assert parameters(other) == asked
+    assert asked_for(other) == asked
 
 
 def test_the_link_is_of_what_was_asked_and_not_of_what_was_typed_since(
@@ -95,7 +102,7 @@ def test_a_system_prompt_comes_back_though_the_settings_are_folded(
     filled(page)
     page.click("#generate")
     page.wait_for_function("decodingLive.store.state === 'finished'")
-    assert parameters(page) == {"prompt": "x", "system": "Be brief", "seed": "3"}
+    assert asked_for(page) == {"prompt": "x", "system": "Be brief", "seed": "3"}
     prompt = page.evaluate("decodingLive.store.prompt.map(([, text]) => text).join('')")
     assert "Be brief" in prompt
 
@@ -135,6 +142,19 @@ def test_hostile_texts_in_an_address_are_texts(visit: Callable[..., Any], addres
     shown = page.input_value("#setting-system :is(textarea, input)")
     assert shown in (hostile, hostile.replace("\n", ""))
     assert page.evaluate("window.pw") is None
+
+
+def test_a_link_to_another_models_run_says_so(visit: Callable[..., Any], address: str) -> None:
+    same = visit(f"{address}?{urlencode({'model': 'tiny', 'precision': 'float32'})}")
+    filled(same)
+    assert "made by" not in same.inner_text("#status")
+    hostile = "<img src=x onerror=window.pw=1>"
+    page = visit(f"{address}?{urlencode({'model': hostile, 'precision': '8bit'})}")
+    shows(page, "#status", f"made by {hostile} · 8bit. Here tiny · float32 is loaded")
+    assert page.evaluate("window.pw") is None
+    run_to_end(page, "x", tokens=1, charts=False)
+    assert "made by" not in page.inner_text("#status")
+    assert asked_for(page)["prompt"] == "x"
 
 
 def test_back_and_forward_do_no_harm(visit: Callable[..., Any], address: str) -> None:

@@ -48,6 +48,7 @@ def test_a_pasted_text_is_scored_inspected_and_written_on(
     shown = page.inner_text("#token-stream")
     assert "那是問題" in shown
     assert "<b>&amp;" in shown
+    assert page.is_hidden("#kv-cache-chart")  # scoring keeps no cache
 
     page.locator("[data-token-index='9']").click()
     page.wait_for_selector("#inspector-panel .choices .tokens:not(.found) .go")
@@ -59,6 +60,7 @@ def test_a_pasted_text_is_scored_inspected_and_written_on(
     other.click()
     page.wait_for_function("decodingLive.store.branches.length === 2")
     resting(page)
+    assert page.is_visible("#kv-cache-chart")
     branch = page.evaluate("decodingLive.store.branches[1]")
     assert branch["at"] == 9
     assert [step["ph"] for step in branch["steps"]] == ["decode"] * 128  # the page's own length

@@ -276,6 +276,23 @@ def test_a_picture_of_the_text_in_the_themes_colours(replay: Any, tmp_path: Path
         assert warm
 
 
+def test_a_picture_draws_the_marks(replay: Any, tmp_path: Path) -> None:
+    """A line of the paper that explains them, and ink below the words themselves."""
+    replay.check("#mark-switch")
+    marked = saved(replay, "#trace-png", tmp_path, "png")
+    replay.uncheck("#mark-switch")
+    plain = saved(replay, "#trace-png", tmp_path, "png")
+    replay.check("#mark-switch")
+    assert png_size(marked)[1] > png_size(plain)[1]
+    replay.evaluate(
+        "for (const token of document.querySelectorAll('#token-stream .doubted'))"
+        " token.style.textDecoration = 'none'"
+    )
+    lineless = saved(replay, "#trace-png", tmp_path, "png")
+    assert png_size(lineless) == png_size(marked)
+    assert lineless != marked
+
+
 def test_a_long_text_is_cut_where_a_picture_ends(replay: Any, tmp_path: Path) -> None:
     replay.evaluate(
         "() => { const line = document.querySelector('#token-stream .new .line');"

@@ -351,7 +351,7 @@ def test_an_interrupt_before_a_step_is_recorded(
     run = session(tiny_lm)
     list(run.run(5))
     with monkeypatch.context() as patched:
-        patched.setattr(run, "_record", interrupt)
+        patched.setattr(run._cursor, "write", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run.step()
     assert ids_of(run.run()) == ids[5:]
@@ -359,8 +359,8 @@ def test_an_interrupt_before_a_step_is_recorded(
 
 
 def test_a_run_has_bounds(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decoding.session.MAX_BRANCHES", 2)
-    monkeypatch.setattr("decoding.session.MAX_STEPS", 8)
+    monkeypatch.setattr("decoding.cursor.MAX_BRANCHES", 2)
+    monkeypatch.setattr("decoding.cursor.MAX_STEPS", 8)
     run = session(tiny_lm)
     list(run.run(4))
     run.fork(2)
@@ -624,7 +624,7 @@ def test_a_text_is_taken_once_and_within_bounds(
     run.step()
     with pytest.raises(SessionError, match="nothing yet"):
         run.adopt(steps)
-    monkeypatch.setattr("decoding.session.MAX_STEPS", 5)
+    monkeypatch.setattr("decoding.cursor.MAX_STEPS", 5)
     run, told = of_given(tiny_lm, TEXT), []
     run.watch(lambda: told.append(run.position))
     with pytest.raises(SessionError, match="5 steps, as many"):
