@@ -150,7 +150,7 @@ def test_a_link_to_another_models_run_says_so(visit: Callable[..., Any], address
     assert "made by" not in same.inner_text("#status")
     hostile = "<img src=x onerror=window.pw=1>"
     page = visit(f"{address}?{urlencode({'model': hostile, 'precision': '8bit'})}")
-    shows(page, "#status", f"made by {hostile} · 8bit. Here tiny · float32 is loaded")
+    shows(page, "#status", f"made by {hostile} · 8bit. tiny · float32 is loaded")
     assert page.evaluate("window.pw") is None
     run_to_end(page, "x", tokens=1, charts=False)
     assert "made by" not in page.inner_text("#status")
