@@ -222,6 +222,8 @@ function switchModel({ state, message = null, progress = null }) {
   store.switching = ["queued", "loading"].includes(state) ? { state, message, progress } : null;
   store.refusal = state === "error" ? message : null;
   store.kept = state === "stopped" ? message : null;
+  // What was said of the run before is older than this.
+  if (message) store.message = null;
   touch("state");
 }
 

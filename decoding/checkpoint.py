@@ -42,7 +42,7 @@ def check_files(names: Collection[str], name: str) -> None:
                 f"{name} has no safetensors weights, only pickled ones, which can run code "
                 "when they are opened; choose a model or a converted copy with "
                 "model.safetensors."
-            )
+            ).worded("model_pickled", name=name)
         raise ModelLoadError(f"{name} has no weights: model.safetensors is missing from it.")
     if not any(TOKENIZER_FILE.fullmatch(file) for file in names):
         raise ModelLoadError(
@@ -67,7 +67,7 @@ def check_config(config: dict[str, Any], name: str) -> None:
             raise ModelLoadError(
                 f"{name} wants to run Python code from its own repository, which this program "
                 "never does; choose a model of an architecture that transformers itself has."
-            )
+            ).worded("model_own_code", name=name)
         raise ModelLoadError(
             f"{name} has model_type {model_type!r} in its config.json, which transformers "
             f"{transformers.__version__} does not know; choose another model or a newer "
@@ -89,7 +89,7 @@ def check_config(config: dict[str, Any], name: str) -> None:
             f"{name} is no causal language model ({', '.join(architectures) or model_type}): "
             "it cannot write text token by token; choose one whose architecture ends in "
             "ForCausalLM."
-        )
+        ).worded("model_not_causal", name=name, kind=", ".join(architectures) or model_type)
 
 
 def _can_generate(architectures: list[str]) -> bool:

@@ -197,4 +197,4 @@ def _refuse_end(session: DecodingSession) -> None:
     raise SessionError(
         f"This text ended with its token {session.position} ({reason}): nothing comes after "
         f"that; {_ALLOW_MORE.get(reason, '')}choose an earlier token to go on from."
-    )
+    ).worded(f"ended_{reason}", tokens=session.position)

@@ -12,9 +12,28 @@ DecodingError
 └── TraceError           a file is no trace that can be read
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
 
 class DecodingError(Exception):
-    """Something the user can act on; the message says what was wrong and what to do."""
+    """Something the user can act on; the message says what was wrong and what to do.
+
+    Attributes:
+        message_key: what a page in another language looks the message up by; `None` where there
+            is no such entry.
+        message_values: what fills that entry's placeholders.
+    """
+
+    message_key: str | None = None
+    message_values: Mapping[str, Any] = {}
+
+    def worded(self, key: str, /, **values: Any) -> Self:
+        """Gives the message a key; returns the error."""
+        self.message_key, self.message_values = key, values
+        return self
 
 
 class ModelLoadError(DecodingError):

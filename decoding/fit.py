@@ -17,6 +17,11 @@ from decoding.placement import Placement
 
 # Beside the weights: a short cache, an inference's intermediate results, torch's buffers.
 ROOM_TO_COMPUTE_BYTES = 200_000_000
+_WANTED = "{name} does not fit into memory: in {form} its weights take {needed}, and "
+_FREE = "{free} are free on {device}, {spare} of them to compute in; "
+_ALLOWED = "the operator allows {free}; "
+_FITTING = "it would fit in {fitting}: choose that, or a smaller model."
+_NOTHING_FITS = "choose a smaller model."
 # Called as weight_bytes(dtype, quantization).
 WeightBytes = Callable[[torch.dtype, str | None], int]
 
@@ -48,7 +53,7 @@ def check_fits(name: str, weight_bytes: WeightBytes, placement: Placement, room:
         ModelTooLargeError: they do not fit; it names what would.
     """
     wanted = (placement.dtype, placement.quantization)
-    devices, limit = devices_for(placement), _limit(placement, room)
+    limit = _limit(placement, room)
     needed = weight_bytes(*wanted)
     if needed <= limit:
         return needed
@@ -57,21 +62,37 @@ def check_fits(name: str, weight_bytes: WeightBytes, placement: Placement, room:
         for form in ([] if isinstance(weight_bytes, SizeByFiles) else _smaller_forms(*wanted))
         if weight_bytes(*form) <= _limit(replace(placement, quantization=form[1]), room)
     }
+    raise _too_large(name, placement, needed, limit, room, sizes)
+
+
+def _too_large(
+    name: str,
+    placement: Placement,
+    needed: int,
+    limit: int,
+    room: Room,
+    sizes: dict[str, int],
+) -> ModelTooLargeError:
+    """The refusal, with the forms that would fit and their sizes."""
     fitting = sorted(sizes, key=lambda form: -sizes[form])
-    whose = f"the operator allows {in_words(limit)}"
-    if limit != room.limit_bytes:
-        spare = in_words(ROOM_TO_COMPUTE_BYTES)
-        free = limit + ROOM_TO_COMPUTE_BYTES
-        where = devices_in_words(devices)
-        whose = f"{in_words(free)} are free on {where}, {spare} of them to compute in"
-    raise ModelTooLargeError(
-        f"{name} does not fit into memory: in {_label(*wanted)} its weights take "
-        f"{in_words(needed)}, and {whose}; {_advice(fitting, sizes)}",
-        needed,
-        max(limit, 0),
-        devices_in_words(devices),
-        tuple(fitting),
+    is_allowance = limit == room.limit_bytes
+    device = devices_in_words(devices_for(placement))
+    told = {
+        "name": name,
+        "form": _label(placement.dtype, placement.quantization),
+        "needed": in_words(needed),
+        "free": in_words(limit if is_allowance else limit + ROOM_TO_COMPUTE_BYTES),
+        "device": device,
+        "spare": in_words(ROOM_TO_COMPUTE_BYTES),
+        "fitting": " / ".join(f"{form} ({in_words(sizes[form])})" for form in fitting),
+    }
+    text = (
+        _WANTED + (_ALLOWED if is_allowance else _FREE) + (_FITTING if fitting else _NOTHING_FITS)
     )
+    key = "too_large_for_operator" if is_allowance else "too_large"
+    error = ModelTooLargeError(text.format(**told), needed, max(limit, 0), device, tuple(fitting))
+    named = {name: value for name, value in told.items() if f"{{{name}}}" in text}
+    return error.worded(key if fitting else f"{key}_in_any_form", **named)
 
 
 def _limit(placement: Placement, room: Room) -> int:
@@ -160,10 +181,3 @@ def _smaller_forms(
 
 def _label(dtype: torch.dtype, quantization: str | None) -> str:
     return quantization or str(dtype).removeprefix("torch.")
-
-
-def _advice(fitting: list[str], sizes: dict[str, int]) -> str:
-    if not fitting:
-        return "choose a smaller model."
-    ways = [f"{label} ({in_words(sizes[label])})" for label in fitting]
-    return f"it would fit in {' or '.join(ways)}: choose that, or a smaller model."

@@ -95,9 +95,9 @@ def _config_file(model_id: str, cause: Exception | None, **where: Any) -> Path:
     try:
         return Path(hf_hub_download(model_id, "config.json", **where))
     except GatedRepoError as error:
-        raise ModelLoadError(_no_access(model_id)) from _without_token(error)
+        raise _no_access(model_id) from _without_token(error)
     except Exception as error:  # as in `_info`
-        raise ModelLoadError(_out_of_reach(model_id, cause or error)) from _without_token(error)
+        raise _out_of_reach(model_id, cause or error) from _without_token(error)
 
 
 def _info(model_id: str) -> ModelInfo | Exception:
@@ -105,11 +105,11 @@ def _info(model_id: str) -> ModelInfo | Exception:
     try:
         return HfApi().model_info(model_id, timeout=PROBE_SECONDS)
     except HFValidationError as error:
-        raise ModelLoadError(_no_such_model(model_id)) from _without_token(error)
+        raise _no_such_model(model_id) from _without_token(error)
     except GatedRepoError as error:
-        raise ModelLoadError(_no_access(model_id)) from _without_token(error)
+        raise _no_access(model_id) from _without_token(error)
     except RepositoryNotFoundError as error:
-        raise ModelLoadError(_no_such_model(model_id)) from _without_token(error)
+        raise _no_such_model(model_id) from _without_token(error)
     except Exception as error:  # each transport has its own: names, certificates, proxies
         return error
 
@@ -137,7 +137,7 @@ def _fetch(
         bar = _bar_that_reports(progress, missing)
         return Path(snapshot_download(model_id, **wanted, tqdm_class=bar))
     except GatedRepoError as error:
-        raise ModelLoadError(_no_access(model_id)) from _without_token(error)
+        raise _no_access(model_id) from _without_token(error)
     except ModelLoadError:
         raise
     except Exception as error:  # each transport has its own, as below
@@ -165,30 +165,31 @@ def _folder_on_disk(model_id: str, cause: Exception) -> Path:
     try:
         return Path(snapshot_download(model_id, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise ModelLoadError(_out_of_reach(model_id, cause)) from error
+        raise _out_of_reach(model_id, cause) from error
 
 
-def _out_of_reach(model_id: str, cause: Exception) -> str:
-    return (
-        f"The Hugging Face Hub cannot be reached ({_brief(cause)}) and {model_id} is not "
+def _out_of_reach(model_id: str, cause: Exception) -> ModelLoadError:
+    why = _brief(cause)
+    return ModelLoadError(
+        f"The Hugging Face Hub cannot be reached ({why}) and {model_id} is not "
         "on this machine: check the network, or give the path of a local folder or a "
         ".gguf file."
-    )
+    ).worded("hub_out_of_reach", name=model_id, why=why)
 
 
-def _no_such_model(model_id: str) -> str:
-    return (
+def _no_such_model(model_id: str) -> ModelLoadError:
+    return ModelLoadError(
         f"There is no model {model_id!r} on the Hugging Face Hub, or it is private, and no "
         "folder by that name here: check the spelling (owner/name)."
-    )
+    ).worded("hub_no_such_model", name=model_id)
 
 
-def _no_access(model_id: str) -> str:
-    return (
+def _no_access(model_id: str) -> ModelLoadError:
+    return ModelLoadError(
         f"{model_id} is gated: accept its conditions at https://huggingface.co/{model_id}, "
         "then put an access token of that account into the environment variable HF_TOKEN or "
         "run `hf auth login`, and start again."
-    )
+    ).worded("hub_no_access", name=model_id)
 
 
 def _brief(error: BaseException) -> str:

@@ -34,7 +34,7 @@ def prompt_token_ids(lm: LanguageModel, prompt: Prompt) -> list[int]:
         raise ContextLengthError(
             f"The prompt is {len(ids):,} tokens long, and the model's context holds "
             f"{lm.context_length:,}: shorten it."
-        )
+        ).worded("prompt_beyond_context", tokens=len(ids), context=lm.context_length)
     return ids
 
 
@@ -92,7 +92,9 @@ def _chat_ids(tokenizer: Any, messages: list[dict[str, Any]]) -> list[int]:
     rendered text is tokenized piece by piece between the marks: no tokenizer can join it again.
     """
     if not tokenizer.chat_template:
-        raise PromptError("This model's tokenizer has no chat template: use a raw prompt.")
+        raise PromptError("This model's tokenizer has no chat template: use a raw prompt.").worded(
+            "no_chat_template"
+        )
     mark = secrets.token_hex(16)
     specials = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
     guarded = [{k: _guard(v, specials, mark) for k, v in m.items()} for m in messages]

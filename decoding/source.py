@@ -26,7 +26,11 @@ def local_path(name_or_path: str | Path) -> Path | None:
     if is_folder:
         return path
     if is_file:
-        raise ModelLoadError(f"{name} is a file, and no .gguf: give a folder or a .gguf file.")
+        raise ModelLoadError(
+            f"{name} is a file, and no .gguf: give a folder or a .gguf file."
+        ).worded("model_other_file", name=name)
     if isinstance(name_or_path, Path) or name.startswith((".", "/", "~")) or "\\" in name:
-        raise ModelLoadError(f"There is no folder {name}: check the path.")
+        raise ModelLoadError(f"There is no folder {name}: check the path.").worded(
+            "model_no_folder", name=name
+        )
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -158,9 +157,9 @@ def model_frame(status: ModelStatus) -> str:
 
 
 def error_message(error: BaseException | None) -> Message:
-    """A `DecodingError` in its own words; of anything else, that it happened."""
-    key: str = getattr(error, "message_key", "error")
+    """A `DecodingError` in the visitor's words or its own; of anything else, that it happened."""
     if not isinstance(error, DecodingError):
         return say("failed")
-    values: Mapping[str, Any] = getattr(error, "message_values", {"text": str(error)})
-    return say(key, **values)
+    if error.message_key is None:
+        return say("error", text=str(error))
+    return say(error.message_key, **error.message_values)

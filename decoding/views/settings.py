@@ -54,17 +54,11 @@ DEFAULT_LIMITS = Limits()
 
 
 class RequestError(DecodingError):
-    """A request the page refuses by itself, in the visitor's language.
-
-    Attributes:
-        message_key: entry of the text files' `messages`.
-        message_values: what fills its placeholders.
-    """
+    """A request the page refuses by itself, in the visitor's language."""
 
     def __init__(self, text: str, message_key: str, /, **values: Any) -> None:
         super().__init__(text)
-        self.message_key = message_key
-        self.message_values = values
+        self.worded(message_key, **values)
 
 
 class PromptRequestError(RequestError, PromptError):
@@ -288,15 +282,25 @@ def read_choice(name: str, value: object, choices: Sequence[str]) -> str:
 
 def _read_number(setting: Setting, value: object) -> int | float:
     whole = setting.kind != "number"
+    if isinstance(value, int | float) and type(value) is not bool and _is_within(setting, value):
+        return int(value) if whole else float(value)
+    low, high, given = f"{setting.low:,}", f"{setting.high:,}", f"{value!r:.200}"
     kind = "a whole number" if whole else "a number"
-    allowed = f"{setting.name} must be {kind} from {setting.low:,} to {setting.high:,}"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise GenerationConfigError(f"{allowed}, got {value!r:.200}.")
+    raise GenerationConfigError(
+        f"{setting.name} must be {kind} from {low} to {high}, got {given}."
+    ).worded(
+        "setting_no_whole_number" if whole else "setting_no_number",
+        name=setting.name,
+        low=low,
+        high=high,
+        given=given,
+    )
+
+
+def _is_within(setting: Setting, value: int | float) -> bool:
     if not setting.low <= value <= setting.high:  # nor is NaN
-        raise GenerationConfigError(f"{allowed}, got {value!r:.200}.")
-    if whole and value != int(value):
-        raise GenerationConfigError(f"{allowed}, got {value!r}.")
-    return int(value) if whole else float(value)
+        return False
+    return setting.kind == "number" or value == int(value)
 
 
 def _read_seed(setting: Setting, text: str) -> int | float | None:
