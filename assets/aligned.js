@@ -2,20 +2,23 @@
 
 import { bitsOf } from "./scored.js";
 
-/** How far two texts are the same, from their beginnings and from their ends. */
+/** How far two texts are the same, from their beginnings and, white space apart, from their ends. */
 export function sharedOf(a, b) {
   const most = Math.min(a.length, b.length);
   let before = 0;
   while (before < most && a[before] === b[before]) before += 1;
+  const [ownEnd, otherEnd] = [a, b].map((text) => text.trimEnd());
+  const left = Math.min(ownEnd.length, otherEnd.length) - before;
   let after = 0;
-  while (after < most - before && a.at(-1 - after) === b.at(-1 - after)) after += 1;
+  while (after < left && ownEnd.at(-1 - after) === otherEnd.at(-1 - after)) after += 1;
   return { before, after };
 }
 
 /** The same character's place in the other text; null where that text has none. */
 export function placeIn(other, own, place, { before, after }) {
   if (place < before) return place;
-  return place >= own.length - after ? place + other.length - own.length : null;
+  const [ownEnd, otherEnd] = [own, other].map((text) => text.trimEnd().length);
+  return place >= ownEnd - after && place < ownEnd ? place + otherEnd - ownEnd : null;
 }
 
 /**

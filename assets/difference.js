@@ -75,11 +75,17 @@ export class Difference {
 
   word() {
     const totalOf = (side) => bitsText(this.rows.reduce((total, row) => total + row[side], 0));
-    const apart = [...this.rows].sort((x, y) => Math.abs(y.a - y.b) - Math.abs(x.a - x.b)).slice(0, QUOTED_WORDS);
     const quote = ({ from, to, a, b }) =>
       words("differs", { word: quoted(this.text.slice(from, to)), a: bitsText(a), b: bitsText(b) });
+    const apart = this.rows
+      .filter(({ a, b }) => bitsText(a) !== bitsText(b))
+      .sort((x, y) => Math.abs(y.a - y.b) - Math.abs(x.a - x.b))
+      .slice(0, QUOTED_WORDS);
+    const most = apart.length > 0
+      ? words("most", { list: apart.map(quote).join(say("views.sentence.comma")) })
+      : words("same");
     write(this.total, words("totals", { n: this.rows.length, a: totalOf("a"), b: totalOf("b") }));
-    write(this.most, words("most", { list: apart.map(quote).join(say("views.sentence.comma")) }));
+    write(this.most, most);
     write(this.meaning, words("difference"));
     write(this.method, words("method"));
     this.chart.drawSoon();

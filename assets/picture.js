@@ -102,7 +102,7 @@ class Painter {
     }
     const before = getComputedStyle(element, "::before");
     if (before.content !== "none" && before.content !== "normal") this.sign(element, before);
-    if (element.classList.contains("doubted-end")) this.question(element);
+    if (element.matches(".forced, .doubted-end")) this.signAfter(element, getComputedStyle(element, "::after"));
   }
 
   /** A wavy line that goes on from one element to the next. */
@@ -115,11 +115,15 @@ class Painter {
     this.context.stroke();
   }
 
-  /** The sign behind a word that may be made up. */
-  question(element) {
-    const style = getComputedStyle(element, "::after");
+  /** What stands behind a token: that it was chosen by hand, or that it may be made up. */
+  signAfter(element, style) {
     const box = [...element.getClientRects()].at(-1);
-    if (box) this.write("?", style, box.right, box.top - 3);
+    if (!box) return;
+    const text = style.content.replace(/^"|"$/g, "");
+    const isBeside = style.position === "absolute"; // where it takes no room
+    this.font(style);
+    const left = isBeside ? box.right : box.right - this.context.measureText(text).width - parseFloat(style.paddingRight);
+    this.write(text, style, left, isBeside ? box.top - 3 : box.top);
   }
 
   fill(paint, x, y, width, height) {
@@ -151,9 +155,13 @@ class Painter {
     for (const [text, box] of pieces(node)) this.write(text, style, box.left, box.top);
   }
 
+  font({ fontStyle, fontWeight, fontSize, fontFamily }) {
+    this.context.font = `${fontStyle} ${fontWeight} ${fontSize} ${fontFamily}`;
+  }
+
   write(text, style, left, top) {
     const { context } = this;
-    context.font = `${style.fontStyle} ${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+    this.font(style);
     context.fillStyle = style.color;
     context.direction = "ltr";
     const { fontBoundingBoxAscent } = context.measureText("x");

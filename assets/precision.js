@@ -89,7 +89,7 @@ function notes(job) {
     precision: model.precision, first: first.precision, times: small(times[i]),
     share: share(model.weight_bytes / first.weight_bytes),
   }));
-  const isDear = device.startsWith("cpu") && times.some((time) => time > SLOWER);
+  const isDear = device.startsWith("cpu") && times.length > 0 && times.every((time) => time > SLOWER);
   return [...sentences, ...(isDear ? [words("cpu")] : [])].join(say("views.sentence.joint"));
 }
 

@@ -135,7 +135,7 @@ def test_the_slider_and_the_switch(visit: Callable[..., Any], address: str) -> N
     page = visit(address)
     send(page, STEPS)
     assert page.inner_text("#mark-rate") == (
-        "Of 46 words marked at 0.6 on the labelled questions, 80\u00a0% were wrong; "
+        "Of 46 words marked at 0.6 on the labelled English questions, 80\u00a0% were wrong; "
         "40\u00a0% of all wrong words were found. 12\u00a0% of the right ones were marked too."
     )
     slide(page, 0.9)
@@ -162,7 +162,7 @@ def test_a_mark_gives_its_reason(visit: Callable[..., Any], address: str) -> Non
     told = page.inner_text("#mark-reason")
     assert "of its 3 tokens the least likely, “<b>”, came at 11\u00a0%" in told
     assert "(rank 2, entropy 3.4 bits; best other “<i>other” at 89\u00a0%)" in told
-    assert "Of 46 words marked at 0.6 on the labelled questions, 80\u00a0% were wrong" in told
+    assert "Of 46 words marked at 0.6 on the labelled English questions, 80\u00a0% were" in told
     assert "can also be mere phrasing" in told
     page.hover('[data-token-index="1"]')
     page.wait_for_function("document.querySelector('#mark-reason').textContent === ''")

@@ -167,6 +167,20 @@ def test_two_texts_that_differ_in_one_word(page: Any) -> None:
     shows(page, "#score-panel", "詞元")
 
 
+def test_white_space_at_the_end_and_equal_words_are_no_difference(page: Any) -> None:
+    score(page, "one", LONG)
+    score(page, "two", [(" ancient capital", 9.0), *LONG[1:-1], (" Yerevan", 6.0), ("\n", 3.0)])
+    score(page, "three", [*LONG, ("\n", 3.0)])
+    choose(page, 0, 1)
+    page.wait_for_timeout(600)
+    assert plotted(page, "difference-chart")["difference_bits"] == pytest.approx([0, 0, 0, -2])
+    told = page.inner_text("#scored-pair")
+    assert "They differ most at “Yerevan” (A 4.00, B 6.00 bits)." in told
+    page.locator("#score-panel tbody input").nth(1).uncheck()
+    choose(page, 2)
+    shows(page, "#scored-pair", "Each of these words has the same bits in both.")
+
+
 def test_hostile_and_long_texts_stay_text(page: Any) -> None:
     tokens = [(text, 3.0) for text in HOSTILE]
     score(page, "hostile", tokens, first="<b>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -245,7 +246,8 @@ def png_size(content: bytes) -> tuple[int, int]:
 
 
 PIXELS = (
-    "async bytes => { const blob = new Blob([Uint8Array.from(bytes)]);"
+    "async encoded => { const bytes = Uint8Array.from(atob(encoded), c => c.charCodeAt());"
+    " const blob = new Blob([bytes]);"
     " const picture = await createImageBitmap(blob);"
     " const canvas = new OffscreenCanvas(picture.width, picture.height);"
     " const context = canvas.getContext('2d'); context.drawImage(picture, 0, 0);"
@@ -268,7 +270,7 @@ def test_a_picture_of_the_text_in_the_themes_colours(replay: Any, tmp_path: Path
     replay.wait_for_timeout(200)
     dark = saved(replay, "#trace-png", tmp_path, "png")
     for picture, paper in ((light, "255 255 255"), (dark, "27 31 37")):
-        colours = replay.evaluate(PIXELS, list(picture))
+        colours = replay.evaluate(PIXELS, base64.b64encode(picture).decode())
         assert colours[0][0] == paper
         # Ink, and tokens in warm colours: red well above blue.
         warm = [c for c, _ in colours if int(c.split()[0]) - int(c.split()[2]) > 40]

@@ -105,7 +105,7 @@ def test_a_paused_run_goes_on_as_if_nothing_had_been(
     visit: Callable[..., Any], address: str, lm: LanguageModel, way: str
 ) -> None:
     page = visit(address)
-    ask(page, "Pause me", tokens=200)
+    ask(page, "Pause me", tokens=100)
     page.wait_for_selector('[data-token-index="6"]')
     page.focus("#token-stream")
     toggle = {"button": lambda: page.click("#pause"), "key": lambda: page.keyboard.press("p")}[way]
@@ -114,14 +114,14 @@ def test_a_paused_run_goes_on_as_if_nothing_had_been(
     before = shown_ids(page)
     page.wait_for_timeout(500)
     assert shown_ids(page) == before
-    assert 6 < len(before) < 200
+    assert 6 < len(before) < 100
     shows(page, "#status .note", f"Paused after {len(before)} tokens")
     assert page.inner_text("#pause") == "Resume"
     toggle()
     page.wait_for_function(f"{STATE} === 'decoding'")
     assert page.inner_text("#pause") == "Pause"
     ids = finish(page)
-    assert ids == [step.token_id for step in fresh(page, lm, prompt_ids(page), 200)]
+    assert ids == [step.token_id for step in fresh(page, lm, prompt_ids(page), 100)]
     assert len(store(page, "branches")) == 1
     assert page.is_disabled("#pause")
     assert page.is_disabled("#step")
@@ -165,12 +165,12 @@ def test_one_inference_at_a_time(
 
 def test_stopped_runs_go_on_too(visit: Callable[..., Any], address: str, lm: LanguageModel) -> None:
     page = visit(address)
-    ask(page, "Stop me", tokens=150)
+    ask(page, "Stop me", tokens=80)
     page.wait_for_selector('[data-token-index="4"]')
     page.click("#stop")
     page.wait_for_function(f"{STATE} === 'stopped'")
     page.keyboard.press("p")
-    assert finish(page) == [s.token_id for s in fresh(page, lm, prompt_ids(page), 150)]
+    assert finish(page) == [s.token_id for s in fresh(page, lm, prompt_ids(page), 80)]
 
 
 def test_letters_typed_into_a_field_are_letters(visit: Callable[..., Any], address: str) -> None:

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +343,15 @@ def test_a_closed_pipe_is_no_traceback(folder: Path, tmp_path: Path) -> None:
     assert len(read_trace(file).branches[0].steps) >= 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A program started now can be interrupted, also where this one runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_and_keeps_what_was_there(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "t.json"
     command = [*RUN, "Hi", "--model", str(folder), "--max-new-tokens", "50000", "--json"]

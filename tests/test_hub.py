@@ -213,7 +213,7 @@ def test_too_large_a_model_is_refused_before_its_weights_are_fetched(
 
 def test_a_download_is_stopped_half_way_and_taken_up_again(hub: Hub, tmp_path: Path) -> None:
     hub.sent.clear()
-    hub.seconds_a_chunk = 0.002
+    hub.seconds_a_chunk = 0.0005
     size = (hub.folder / "model.safetensors").stat().st_size
     code = """
         from decoding.worker import Stopped

@@ -222,7 +222,7 @@ def test_a_step_is_inspected_under_its_settings_and_under_others(ann):
     found = ann.inspect(run, 5, find="a", token=65)
     assert found["found"]
     assert "error" in ann.inspect(run, 99)
-    assert ann.inspect(run, 5, settings={"top_p": 7})["error"]["key"] == "error"
+    assert ann.inspect(run, 5, settings={"top_p": 7})["error"]["key"] == "setting_no_number"
     assert ann.ask("inspect_step", ["{}"])["error"]["key"] == "order_unusable"
     assert "not kept" in ann.inspect("guessed", 0)["error"]["args"]["text"]
 
