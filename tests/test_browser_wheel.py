@@ -33,15 +33,20 @@ LIST = "#branches-panel .tree li"
 NEW_TOKENS = "[...document.querySelectorAll('#token-stream [data-token-index]')]"
 
 
+def tiny(seconds: float = 0.0) -> LanguageModel:
+    tokenizer = byte_tokenizer()
+    return LanguageModel(slow_llama(len(tokenizer), seconds), tokenizer, name="tiny")
+
+
 @pytest.fixture(scope="module")
 def lm() -> LanguageModel:
-    tokenizer = byte_tokenizer()
-    return LanguageModel(slow_llama(len(tokenizer), seconds=0.03), tokenizer, name="tiny")
+    """The same weights as the page's model, at full speed."""
+    return tiny()
 
 
 @pytest.fixture(scope="module")
-def address(serve: Callable[..., str], lm: LanguageModel) -> str:
-    return serve(lm)
+def address(serve: Callable[..., str]) -> str:
+    return serve(tiny(0.03))
 
 
 def store(page: Any, expression: str) -> Any:
@@ -55,7 +60,7 @@ def shown_ids(page: Any) -> list[int]:
 def paused_run(page: Any, prompt: str, *, at: int, tokens: int = 40) -> list[int]:
     """The ids so far of a run that was paused after about `at` tokens; it goes on at full speed."""
     # Slowly, so that it cannot end before the click.
-    page.select_option("#speed", "4")
+    page.select_option("#speed", "8")
     ask(page, prompt, tokens=tokens)
     page.wait_for_selector(f'[data-token-index="{at}"]')
     pause(page)
