@@ -45,8 +45,9 @@ function note() {
     return say(store.config.scored ? "views.status.scoring" : "views.status.prefilling", { done, total });
   }
   if (isRunning() && store.steps.length === 0) return say("views.status.waiting");
-  if (store.steps.length === 0) return otherModel() ? word("other_model", otherModel()) : word("empty");
-  return null;
+  if (store.steps.length > 0) return null;
+  const other = otherModel();
+  return other ? word("other_model", other) : word("empty");
 }
 
 export function status(root) {

@@ -298,14 +298,14 @@ def _check_context(lm: LanguageModel, prompt_tokens: int, config: GenerationConf
     new_tokens = config.max_length - prompt_tokens
     if lm.context_length is None or config.max_length - 1 <= lm.context_length:
         return
+    fitting = max(0, lm.context_length - prompt_tokens + 1)
     raise ContextLengthError(
         f"The prompt's {prompt_tokens:,} tokens and max_new_tokens = {new_tokens:,} do not fit the "
-        f"model's context of {lm.context_length:,}: at most "
-        f"{max(0, lm.context_length - prompt_tokens + 1):,} new tokens fit."
+        f"model's context of {lm.context_length:,}: at most {fitting:,} new tokens fit."
     ).worded(
         "tokens_beyond_context",
         prompt=prompt_tokens,
         wanted=new_tokens,
         context=lm.context_length,
-        fitting=max(0, lm.context_length - prompt_tokens + 1),
+        fitting=fitting,
     )

@@ -295,6 +295,19 @@ def test_a_picture_draws_the_marks(replay: Any, tmp_path: Path) -> None:
     assert lineless != marked
 
 
+def test_a_token_is_shown_as_chosen_by_hand_and_as_doubted(replay: Any, tmp_path: Path) -> None:
+    replay.evaluate(
+        "document.querySelector('#token-stream .new .token').classList.add('forced', 'doubted-end')"
+    )
+    signs = "document.querySelector('.forced.doubted-end')"
+    assert replay.evaluate(f"getComputedStyle({signs}, '::after').content") == '"◆?"'
+    drawn = saved(replay, "#trace-png", tmp_path, "png")
+    replay.add_style_tag(content=".forced.doubted-end::after { color: transparent !important; }")
+    signless = saved(replay, "#trace-png", tmp_path, "png")
+    assert png_size(signless) == png_size(drawn)
+    assert signless != drawn
+
+
 def test_a_long_text_is_cut_where_a_picture_ends(replay: Any, tmp_path: Path) -> None:
     replay.evaluate(
         "() => { const line = document.querySelector('#token-stream .new .line');"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -158,6 +159,31 @@ def test_a_model_that_cannot_be_quantized_here_is_back_after_the_refusal(
     assert job["state"] == "error"
     shows(page, "#precision-panel", "cannot be had in another number format")
     run_to_end(page, "Back", charts=False, tokens=4)
+
+
+@pytest.mark.parametrize(("four_bit", "is_dear"), [(2.0, True), (0.5, False)])
+def test_quantization_is_called_slow_only_where_it_was(
+    visit: Visit, address: str, four_bit: float, is_dear: bool
+) -> None:
+    page = visit(address)
+    models = [
+        {
+            "precision": precision, "weight_bytes": 1000, "perplexity": 2.0,
+            "seconds_per_token": seconds, "mean_kl_nats": 0.1, "changed": 0,
+        }
+        for precision, seconds in (("float32", 1.0), ("8bit", 1.5), ("4bit", four_bit))
+    ]  # fmt: skip
+    head = {"model": "tiny", "precisions": ["float32", "8bit", "4bit"], "tokens": [[97, "a"]]}
+    frame = {
+        "work": "measured", "kind": "precision", "state": "finished", "message": None,
+        "progress": None, "total": 1, "start": 0, "rows": [[1, 0, -1.0, 0.1, 1]], "head": head,
+        "summary": {"models": models},
+    }  # fmt: skip
+    page.evaluate("text => decodingLive.receive(text)", json.dumps(frame))
+    look_at(page, "precision")
+    shows(page, "#precision-panel", "4bit has 100")
+    told = page.inner_text("#precision-panel")
+    assert ("saves memory and costs time" in told) is is_dear
 
 
 def test_without_a_run_there_is_nothing_to_compare(visit: Visit, address: str) -> None:
