@@ -14,8 +14,9 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import FAMILIES, PECULIAR, byte_tokenizer, tiny_model
-from test_parity import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
+from families import FAMILIES, PECULIAR
+from generated import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
+from tiny import byte_tokenizer, tiny_model
 from torch import Tensor
 
 from decoding import LanguageModel, decode, forecast_memory, inference

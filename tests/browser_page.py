@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny_model
+from tiny import tiny_model
 
 from decoding.views.serving import FILES_ADDRESS
 

@@ -1,10 +1,8 @@
 """The served page without a browser: wiring, endpoint, visitors, bad input, headers."""
 
-import contextlib
 import gc
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,9 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import byte_tokenizer, tiny_model
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from served_page import Visitor, block, event, serving, until
+from tiny import byte_tokenizer, tiny_model
 from transformers import DynamicCache
 
 import app
@@ -27,7 +26,6 @@ from decoding.trace_file import LARGEST_BYTES
 from decoding.views.events import SETTING_NAMES
 from decoding.views.model_choice import Offer
 from decoding.views.settings import (
-    DEFAULT_LIMITS,
     PAGE_SETTINGS,
     Limits,
     read_request,
@@ -41,25 +39,6 @@ ROOT = Path(app.__file__).parent
 GREEDY = {"do_sample": False, "max_new_tokens": 8}
 LONG = {"do_sample": False, "max_new_tokens": 200, "min_new_tokens": 200}
 HOSTILE = json.loads((ROOT / "tests/data/hostile_text.json").read_text(encoding="utf-8"))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def serving(model, limits=DEFAULT_LIMITS, **options):
-    demo = app.build_app(model, limits=limits, **options)
-    _, url, _ = demo.launch(
-        **app.launch_options(port=free_port()), prevent_thread_lock=True, inbrowser=False
-    )
-    try:
-        yield demo, url
-    finally:
-        demo.close()
-        demo.runs.model.worker.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +70,6 @@ def client(url):
     return Client(url, verbose=False)
 
 
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-
-
 def on_worker(demo, function):
     return demo.runs.model.worker.submit(function).result(20)
 
@@ -105,14 +77,6 @@ def on_worker(demo, function):
 def caches_alive():
     gc.collect()
     return sum(type(thing) is DynamicCache for thing in gc.get_objects())
-
-
-def event(demo, name):
-    return next(fn for fn in demo.fns.values() if fn.name == name)
-
-
-def block(demo, elem_id):
-    return next(b for b in demo.blocks.values() if getattr(b, "elem_id", None) == elem_id)
 
 
 # The endpoint
@@ -245,49 +209,6 @@ def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
 
 
 # The page's events
-
-
-def values_of(answers, event_id):
-    """What an event's answers say, as long as they come; each value is a frame."""
-    for line in answers.iter_lines():
-        message = json.loads(line[6:]) if line.startswith("data: ") else {}
-        if message.get("event_id") != event_id:
-            continue
-        if message["msg"] == "process_completed":
-            yield json.loads(message["output"]["data"][0])
-            return
-
-
-class Visitor:
-    """Speaks to the page's events as a browser does."""
-
-    def __init__(self, demo, url, name):
-        self.demo, self.name = demo, name
-        self.api = f"{url.rstrip('/')}/gradio_api"
-
-    def press(self, name, data):
-        body = {"data": data, "fn_index": event(self.demo, name)._id, "session_hash": self.name}
-        return httpx.post(f"{self.api}/queue/join", json=body).raise_for_status()
-
-    def generate(self, prompt, settings):
-        defaults = {setting.name: setting.default for setting in PAGE_SETTINGS}
-        values = {**defaults, "stop_strings": "", "seed": "", **settings}
-        named = [values[name] for name in SETTING_NAMES]
-        return self.press("generate", [prompt, False, "", *named, ""])
-
-    def last_frame(self, name, data):
-        """The last frame that a button's event answers with."""
-        event_id = self.press(name, data).json()["event_id"]
-        query = {"session_hash": self.name}
-        with httpx.stream("GET", f"{self.api}/queue/data", params=query, timeout=60) as answers:
-            return next(values_of(answers, event_id))
-
-    def stop(self, name="stop"):
-        body = {"data": [], "fn_index": event(self.demo, name)._id, "session_hash": self.name}
-        return httpx.post(f"{self.api}/run/predict", json=body)
-
-    def is_running(self, what="run"):
-        return (what, self.name) in self.demo.runs.line.streams.values()
 
 
 def test_stop_ends_ones_own_run_within_an_inference(served, url):

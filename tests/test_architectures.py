@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from architectures import ALL, BEGIN, END, HEAD, STANDS_FOR, measure, sizes_and_tensors
-from conftest import FAMILIES, PECULIAR, byte_tokenizer, tiny_model
-from test_parity import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
+from families import FAMILIES, PECULIAR
+from generated import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
+from tiny import byte_tokenizer, tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from decoding import LanguageModel, decode, inference

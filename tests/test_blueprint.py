@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import FAMILIES, tiny_model
+from families import FAMILIES
+from tiny import tiny_model
 from transformers import AutoConfig, LlamaConfig
 
 from decoding import LanguageModel

@@ -17,7 +17,7 @@ from browser_page import (
     shows,
     slow_llama,
 )
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from browser_page import BROWSER_MARKS, HOSTILE, run_to_end, shows, slow_llama
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from browser_page import BROWSER_MARKS, HOSTILE, run_to_end, shows, slow_llama
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import DecodingSession, LanguageModel
 from decoding.inspection import Inspection, inspect_step

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from browser_page import BROWSER_MARKS, run_to_end, shows, slow_llama
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel
 from decoding.session import DecodingSession

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from browser_page import BROWSER_MARKS, run_to_end, shows, slow_llama
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel
 from decoding.views.sampled_work import SAMPLES

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browser_page import BROWSER_MARKS, STATE, resting, shows, slow_llama
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel
 from decoding.scoring import score

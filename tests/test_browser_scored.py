@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from browser_page import BROWSER_MARKS, HOSTILE, look_at, plotted, shows, slow_llama
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel
 

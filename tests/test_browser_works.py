@@ -22,7 +22,7 @@ from browser_page import (
     work_of,
     work_to_end,
 )
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel
 

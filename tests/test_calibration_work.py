@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
-from test_frames import FACTS, make_step
-from test_works import read
+from run_records import FACTS, make_step
+from scripted_model import read
+from tiny import byte_tokenizer, tiny_model
 from torch.nn.functional import cross_entropy
 
 from decoding import LanguageModel, decode, reliability

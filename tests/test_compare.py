@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FAMILIES, byte_tokenizer, tiny_model
+from families import FAMILIES
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import GenerationConfigError, LanguageModel, LogitsError, PromptError, decode
 from decoding import compare as compare_module

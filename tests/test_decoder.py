@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from decoding import (

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
 from gguf import GGUFReader, dequantize
+from tiny import byte_tokenizer, tiny_model
 from transformers import AutoTokenizer
 
 from decoding import DownloadError, LanguageModel, load_model

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import cpu_offload, disk_offload, dispatch_model
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 from torch import nn
 
 from decoding import LanguageModel, decode, forecast_memory, load_model

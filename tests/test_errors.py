@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import byte_tokenizer
+from tiny import byte_tokenizer
 from transformers import LlamaConfig
 
 from decoding import DecodingError, DecodingSession, LanguageModel

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import byte_tokenizer
+from judged_answers import made
 from steps import step_of, steps_of
-from test_evaluation import made
+from tiny import byte_tokenizer
 
 from decoding import LanguageModel, decode
 from decoding.answering import Sampling, answer_question, judged_words, live_signals

@@ -6,13 +6,12 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judged_answers import in_half, judged, made
 
-from decoding.answering import JudgedAnswer, JudgedWord
 from decoding.evaluation import (
     MarkRate,
     auroc,
@@ -24,7 +23,6 @@ from decoding.evaluation import (
     roc_points,
 )
 from decoding.evaluation_result import evaluation_of
-from decoding.questions import Half, half_of
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5).map(float), st.booleans()), max_size=30)
 
@@ -148,45 +146,6 @@ def test_the_threshold_is_that_of_the_best_youden() -> None:
     assert best_threshold(mark_rates([(0.5, False)])) is None
     mostly_wrong = [(0.6, True)] * 90 + [(0.4, True)] * 9 + [(0.4, False)]
     assert best_threshold(mark_rates(mostly_wrong)) == 0.6  # the best F1 is at 0.4
-
-
-def in_half(half: Half, count: int) -> list[str]:
-    texts = (f"question {number}" for number in range(10_000))
-    return [text for text in texts if half_of(text) == half][:count]
-
-
-def judged(question: str, right: bool, signals: dict[str, Any], **changes: Any) -> JudgedAnswer:
-    words = (
-        JudgedWord("The", "phrasing", None, None, False),
-        JudgedWord(" thing", "claim", 0.3, 0.5, False),
-        JudgedWord(" <b>", "claim", 0.3 if right else 0.8, 0.5, not right),
-    )
-    values: dict[str, Any] = {
-        "question": question,
-        "accepted": ("yes",),
-        "topic": "even" if question[-1] in "02468" else "odd",
-        "half": half_of(question),
-        "answer": "The thing <b>",
-        "right": right,
-        "signals": signals,
-        "sampled": {},
-        "samples": (),
-        "words": words,
-    }
-    return JudgedAnswer(**{**values, **changes})
-
-
-def made() -> list[JudgedAnswer]:
-    """Signal a tells right from wrong in one half, signal b in the other."""
-    answers = []
-    for half in ("selection", "reported"):
-        for number, question in enumerate(in_half(half, 60)):
-            right = number % 3 > 0
-            good, bad = (0.9 if right else 0.2), (number % 2) / 2
-            a, b = (good, bad) if half == "selection" else (bad, good)
-            signals = {"answer_confidence": good, "a": a, "b": b, "none": None}
-            answers.append(judged(question, right, signals, sampled={"agreement": good}))
-    return answers
 
 
 def test_what_is_chosen_on_one_half_is_reported_on_the_other() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, ModelLoadError, ModelTooLargeError, load_model
 from decoding import fit as room_of_fit

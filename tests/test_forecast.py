@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import byte_tokenizer, tiny_model
 from transformers import LlamaConfig
 
 from decoding import LanguageModel, MemoryForecast, ModelLoadError, decode, forecast_memory

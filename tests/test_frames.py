@@ -6,12 +6,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from run_records import HEAD, make_step, make_trace
 
 from decoding.errors import LogitsError
 from decoding.facts import KVFormula, ModelFacts
-from decoding.run import ModelStatus, PromptToken, RunHead
-from decoding.step import Candidate, DecodingStep, KVCacheSize, MemoryInUse
-from decoding.trace import DecodingTrace
+from decoding.run import ModelStatus
+from decoding.step import Candidate, KVCacheSize, MemoryInUse
 from decoding.tree import Branch, DecodingTree, Restoration, SettingsChange
 from decoding.views.frames import (
     error_message,
@@ -23,37 +23,6 @@ from decoding.views.frames import (
 )
 from decoding.views.run_log import LastLogs, RunLog
 from decoding.views.settings import PromptRequestError
-
-FACTS = ModelFacts("m", "cpu", "float32", None, 49_152, 8_192, 538_000_000, None)
-HEAD = RunHead((PromptToken(1, "<|im_start|>", True),), FACTS, {"do_sample": True, "seed": 7})
-
-
-def make_step(index=0, text=" southeastern", candidates=20, finish_reason=None, **changes):
-    values = {
-        "index": index,
-        "phase": "decode" if index else "prefill",
-        "input_tokens": 1,
-        "token_id": 49_151,
-        "token": "Ġsoutheastern",
-        "text": text,
-        "is_special": False,
-        "logprob": -2.933812345678,
-        "probability": 0.0531912345678,
-        "rank": 5,
-        "sampling_probability": 0.0561234567,
-        "entropy_bits": 4.6412345678,
-        "varentropy_bits2": 9.1234567891,
-        "candidates": tuple(
-            Candidate(40_000 + i, text, text, 0.012345678 / (i + 1), 0.0234567 / (i + 1))
-            for i in range(candidates)
-        ),
-        "tail_probability": 0.26123456789,
-        "kept_tokens": 13,
-        "kv_cache": KVCacheSize(2_061, 94_970_880, (94_970_880,)),
-        "seconds": 0.0741234567,
-        "finish_reason": finish_reason,
-    }
-    return DecodingStep(**{**values, **changes})
 
 
 def test_a_step_keeps_its_numbers_under_short_names():
@@ -346,21 +315,6 @@ def test_settings_that_are_no_plain_values_are_told_in_words():
     frame = json.loads(run_of(make_tree(1, [odd])).next_frame())
     told = frame["changes"][0][2]
     assert told == {"eos_token_id": [1, 2], "top_p": None, "sequence_bias": "{(1,): 2.0}"}
-
-
-def make_trace(*branches):
-    return DecodingTrace(
-        created="2026-11-22T18:00:00+00:00",
-        prompt="a",
-        prompt_tokens=HEAD.prompt,
-        model=FACTS,
-        revision=None,
-        versions={},
-        seed=7,
-        use_cache=True,
-        top_candidates=20,
-        branches=branches,
-    )
 
 
 def test_a_trace_is_shown_one_frame_a_branch_and_cannot_go_on():

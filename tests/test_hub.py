@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "hf_" + "secretsecretsecretsecretsecretsecr"

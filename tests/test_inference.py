@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import GenerationConfigError, LanguageModel, decode
 from decoding.cache_kinds import CACHE_KINDS, cache_settings

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import pytest
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, decode, live_model
 from decoding.errors import ContextLengthError, DownloadError, PromptError, SessionError

@@ -6,7 +6,7 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_frames import FACTS
+from run_records import FACTS
 
 from decoding.catalogue import catalogue
 from decoding.errors import DecodingError, GenerationConfigError, ModelLoadError

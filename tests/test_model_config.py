@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import FAMILIES, tiny_model
+from families import FAMILIES
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from tiny import tiny_model
 
 from decoding import ModelLoadError
 from decoding import hub as hub_room

@@ -15,8 +15,9 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from conftest import VOCAB_SIZE, byte_tokenizer, tiny_model
+from families import VOCAB_SIZE
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+from tiny import byte_tokenizer, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from decoding import LanguageModel, ModelLoadError, load_model

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import FAMILIES
+from families import FAMILIES
+from generated import NEW_TOKENS, PROMPT, TWO_SETTINGS, decode_ids, generate_ids
 from transformers import GenerationConfig
 
 from decoding import LanguageModel, decode, inference
 
 GetLM = Callable[[str], LanguageModel]
-PROMPT = "Hello 世界, go on"
-NEW_TOKENS = 24
 SAMPLED: dict[str, dict[str, Any]] = {
     "plain": {},
     "temperature, top_k": {"temperature": 0.6, "top_k": 10},
@@ -51,28 +50,11 @@ EVERY_SETTING = (
     *("llama", "qwen2", "qwen3", "phi3", "gpt2", "gpt_neox", "mixtral"),
     *("mistral", "gemma2", "gemma3_text", "deepseek_v3", "mamba", "jamba", "qwen3_next"),
 )
-TWO_SETTINGS: dict[str, dict[str, Any]] = {
-    "greedy": {"suppress_tokens": [256]},
-    "sampled": {"do_sample": True, "temperature": 1.2, "top_p": 0.9, "suppress_tokens": [256]},
-}
 CASES = [
     pytest.param(family, config, id=f"{family}-{name}")
     for family in FAMILIES
     for name, config in (CONFIGS if family in EVERY_SETTING else TWO_SETTINGS).items()
 ]
-
-
-def generate_ids(lm: LanguageModel, ids: list[int], seed: int = 3, **kwargs: Any) -> list[int]:
-    x = torch.tensor([ids])
-    torch.manual_seed(seed)
-    if "stop_strings" in kwargs:
-        kwargs["tokenizer"] = lm.tokenizer
-    out = lm.model.generate(x, attention_mask=torch.ones_like(x), **kwargs)
-    return out[0, len(ids) :].tolist()
-
-
-def decode_ids(lm: LanguageModel, ids: list[int], **kwargs: Any) -> list[int]:
-    return [step.token_id for step in decode(lm, ids, seed=3, **kwargs)]
 
 
 @pytest.mark.parametrize(("family", "config"), CASES)

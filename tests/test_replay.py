@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 from traces import made_trace
 
 from decoding import LanguageModel

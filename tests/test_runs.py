@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from test_frames import FACTS, HEAD, make_step, make_trace
+from run_records import FACTS, HEAD, make_step, make_trace
 
 from decoding.errors import DecodingError, LogitsError, SessionError
 from decoding.run import ModelStatus, RunRequest, ScoreRequest

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 from torch import Tensor
 
 from decoding import (

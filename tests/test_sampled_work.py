@@ -5,8 +5,8 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from conftest import byte_tokenizer, tiny_model
-from test_works import ScriptedModel
+from scripted_model import ScriptedModel
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import DecodingSession, LanguageModel, prompt_token_ids
 from decoding.agreement import SampledAnswer, TruthOpinion

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import byte_tokenizer
 from families import FAMILIES
 from steps import step_of
+from tiny import byte_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from decoding import DecodingSession, LanguageModel, text_passes

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import (
     ContextLengthError,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
 from families import FAMILIES, PECULIAR
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import DecodingSession, LanguageModel, cache_settings
 

@@ -13,7 +13,7 @@ from typing import Any
 import bitsandbytes  # noqa: F401  what its import logs would keep a model alive in pytest
 import pytest
 import torch
-from conftest import byte_tokenizer, tiny_model
+from tiny import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, ModelLoadError, ModelTooLargeError, decode, load_model
 from decoding import fit as room_of_fit

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import tiny_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     GenerationConfig,

@@ -7,9 +7,9 @@ import weakref
 from typing import Any
 
 import pytest
-from conftest import byte_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import byte_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 

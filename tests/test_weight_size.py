@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FAMILIES, byte_tokenizer, tiny_model
+from families import FAMILIES
+from tiny import byte_tokenizer, tiny_model
 from transformers import LlamaConfig
 
 from decoding import LanguageModel, load_model

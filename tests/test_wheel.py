@@ -8,14 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import byte_tokenizer, tiny_model
-from test_app import SETTING_NAMES, Visitor, block, event, serving, until
+from served_page import Visitor, block, event, serving, until
+from tiny import byte_tokenizer, tiny_model
 
 import app
 from decoding import LanguageModel, decode
 from decoding.errors import GenerationConfigError, SessionError
 from decoding.trace_file import read_trace, trace_json
 from decoding.views import inspections as inspections_room
+from decoding.views.events import SETTING_NAMES
 from decoding.views.inspections import Inspections
 from decoding.views.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits, RequestError
 from decoding.views.texts import LANGUAGES, texts

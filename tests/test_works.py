@@ -3,10 +3,10 @@
 import json
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
-from test_frames import FACTS
+from run_records import FACTS
+from scripted_model import LM, ScriptedModel, read
 
 from decoding.comparison import (
     ComparedStep,
@@ -25,29 +25,6 @@ from decoding.views.streams import Line
 from decoding.views.work import MAX_POSITIONS, MAX_TOKENS, tokens_of
 from decoding.views.work_kinds import CachingWork, PrecisionWork, RooflineWork
 from decoding.views.works import Works
-from decoding.worker import Worker
-
-LM = SimpleNamespace(name="m", device="cpu", dtype="float32", quantization=None, vocab_size=100)
-
-
-class ScriptedModel:
-    """Runs jobs on a thread of its own; `alone` tells which forms were loaded."""
-
-    def __init__(self):
-        self.status = ModelStatus(state="ready", facts=FACTS)
-        self.worker = Worker("scripted")
-        self.lm = LM
-        self.alone = []
-
-    def work(self, make):
-        return self.worker.stream(lambda is_stopped: make(self.lm, is_stopped))
-
-    def work_alone(self, make):
-        def load(quantization):
-            self.alone.append(quantization)
-            return self.lm
-
-        return self.worker.stream(lambda is_stopped: make(load, is_stopped))
 
 
 @pytest.fixture
@@ -90,10 +67,6 @@ def run_of(tokens=3, prompt=4, model="m"):
 
 def caching(other="none", **run):
     return lambda: CachingWork(run_of(**run), other)
-
-
-def read(frames):
-    return [json.loads(frame) for frame in frames]
 
 
 def next_where(frames, condition):

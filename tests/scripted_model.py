@@ -1,0 +1,37 @@
+"""A model for the tests of longer jobs: it runs them, and knows no torch."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+from run_records import FACTS
+
+from decoding.run import ModelStatus
+from decoding.worker import Worker
+
+LM = SimpleNamespace(name="m", device="cpu", dtype="float32", quantization=None, vocab_size=100)
+
+
+class ScriptedModel:
+    """Runs jobs on a thread of its own; `alone` tells which forms were loaded."""
+
+    def __init__(self):
+        self.status = ModelStatus(state="ready", facts=FACTS)
+        self.worker = Worker("scripted")
+        self.lm = LM
+        self.alone = []
+
+    def work(self, make):
+        return self.worker.stream(lambda is_stopped: make(self.lm, is_stopped))
+
+    def work_alone(self, make):
+        def load(quantization):
+            self.alone.append(quantization)
+            return self.lm
+
+        return self.worker.stream(lambda is_stopped: make(load, is_stopped))
+
+
+def read(frames):
+    return [json.loads(frame) for frame in frames]
