@@ -17,12 +17,9 @@ except ImportError:
 
 import gradio as gr
 
-from decoding.errors import DecodingError, ModelLoadError
-from decoding.live_model import LiveModel
-from decoding.run import ModelChoice, RunRequest, ScoreRequest
-from decoding.shelf import Load, LoadChoice, Progress
-from decoding.trace_file import LARGEST_BYTES
-from decoding.views.events import (
+from decoding.live.live_model import LiveModel
+from decoding.live.loaded_models import Load, LoadChoice, Progress
+from decoding.page.layout.events import (
     visitor_of,
     wire_browser,
     wire_model,
@@ -32,21 +29,24 @@ from decoding.views.events import (
     wire_wheel,
     wire_works,
 )
-from decoding.views.inspections import Inspections
-from decoding.views.model_choice import DEFAULT_OFFER, Offer, Switches
-from decoding.views.options import ALL_INTERFACES, read_options
-from decoding.views.page import build_page, head
-from decoding.views.runs import Runs
-from decoding.views.serving import LOCAL_HOSTS, middleware, routes
-from decoding.views.settings import DEFAULT_LIMITS, Limits, read_request, read_score_request
-from decoding.views.streams import Line
-from decoding.views.traces import Traces
-from decoding.views.wheel import read_place
-from decoding.views.works import Works
+from decoding.page.layout.page import build_page, head
+from decoding.page.options import ALL_INTERFACES, read_options
+from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer, Switches
+from decoding.page.requests.orders import read_place
+from decoding.page.requests.settings import DEFAULT_LIMITS, Limits, read_request, read_score_request
+from decoding.page.serving import LOCAL_HOSTS, middleware, routes
+from decoding.page.visitors.jobs import Works
+from decoding.page.visitors.questions import Inspections
+from decoding.page.visitors.queue import Line
+from decoding.page.visitors.runs import Runs
+from decoding.page.visitors.traces import Traces
+from decoding.records.errors import DecodingError, ModelLoadError
+from decoding.records.requests import ModelChoice, RunRequest, ScoreRequest
+from decoding.records.trace_file import LARGEST_BYTES
 
 if TYPE_CHECKING:
-    from decoding.fit import Room
-    from decoding.models import LanguageModel
+    from decoding.models.fit import Room
+    from decoding.models.loading import LanguageModel
 
 SPACE_GPU_SECONDS = 120
 SECONDS_A_FILE_IS_KEPT = 600  # that was uploaded and not opened
@@ -149,7 +149,9 @@ def _choice_loader(load: Load, *, is_default: bool) -> LoadChoice:
 
 
 def _load_model(name: str | None = None, **options: Any) -> LanguageModel:
-    from decoding.models import load_model  # torch: to be imported by the thread that runs it
+    from decoding.models.loading import (
+        load_model,  # torch: to be imported by the thread that runs it
+    )
 
     return load_model(name, **options)
 

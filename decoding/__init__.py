@@ -7,25 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from decoding.agreement import (
-        AnswerAgreement,
-        SampledAnswer,
-        TruthOpinion,
-        compare_answers,
-        sampled_confidence,
-        semantic_entropy_bits,
-    )
-    from decoding.cache_kinds import cache_settings
-    from decoding.calibration import (
-        CalibratingTemperature,
-        Reliability,
-        ReliabilityBin,
-        answer_temperature,
-        calibrating_temperature,
-        reliability,
-    )
-    from decoding.compare import compare_caches
-    from decoding.comparison import (
+    from decoding.core.cache_kinds import cache_settings
+    from decoding.core.decoder import decode
+    from decoding.core.prompts import prompt_token_ids
+    from decoding.costs.caches import compare_caches
+    from decoding.costs.forecast import MemoryForecast, forecast_memory
+    from decoding.costs.precisions import compare_precisions
+    from decoding.costs.roofline import measure_roofline, roofline_points
+    from decoding.models.loading import LanguageModel, load_model
+    from decoding.records.comparisons import (
         ComparedStep,
         PrecisionStart,
         PrecisionSummary,
@@ -33,9 +23,7 @@ if TYPE_CHECKING:
         Roofline,
         RooflinePoint,
     )
-    from decoding.confidence import answer_confidence
-    from decoding.decoder import decode
-    from decoding.errors import (
+    from decoding.records.errors import (
         ContextLengthError,
         DecodingError,
         DownloadError,
@@ -47,29 +35,41 @@ if TYPE_CHECKING:
         SessionError,
         TraceError,
     )
-    from decoding.forecast import MemoryForecast, forecast_memory
-    from decoding.inspection import Inspection, inspect_step
-    from decoding.marks import WordMarker
-    from decoding.meaning import group_answers
-    from decoding.models import LanguageModel, load_model
-    from decoding.precision import compare_precisions
-    from decoding.prompts import prompt_token_ids
-    from decoding.roofline import measure_roofline, roofline_points
-    from decoding.run import InspectRequest
-    from decoding.sampled import sample_answers, sampled_cost
-    from decoding.scoring import TextScore, score, scored_ids, text_score
-    from decoding.session import DecodingSession
-    from decoding.stages import Stage
-    from decoding.step import Candidate, DecodingStep, KVCacheSize
-    from decoding.trace import DecodingTrace
-    from decoding.trace_checks import TraceLimits
-    from decoding.trace_file import read_trace, trace_json, write_trace
-    from decoding.tree import Branch, DecodingTree, Restoration
-    from decoding.truth import p_true, question_of
-    from decoding.words import Word, claim_steps, words_of
+    from decoding.records.requests import InspectRequest
+    from decoding.records.step import Candidate, DecodingStep, KVCacheSize
+    from decoding.records.trace import DecodingTrace
+    from decoding.records.trace_checks import TraceLimits
+    from decoding.records.trace_file import read_trace, trace_json, write_trace
+    from decoding.records.tree import Branch, DecodingTree, Restoration
+    from decoding.session.inspection import Inspection, inspect_step
+    from decoding.session.session import DecodingSession
+    from decoding.session.stages import Stage
+    from decoding.strategies.samples import sample_answers, sampled_cost
+    from decoding.strategies.scoring import TextScore, score, scored_ids, text_score
+    from decoding.trust.agreement import (
+        AnswerAgreement,
+        SampledAnswer,
+        TruthOpinion,
+        compare_answers,
+        sampled_confidence,
+        semantic_entropy_bits,
+    )
+    from decoding.trust.calibration import (
+        CalibratingTemperature,
+        Reliability,
+        ReliabilityBin,
+        answer_temperature,
+        calibrating_temperature,
+        reliability,
+    )
+    from decoding.trust.doubt import WordMarker
+    from decoding.trust.meaning import group_answers
+    from decoding.trust.signals import answer_confidence
+    from decoding.trust.truth import p_true, question_of
+    from decoding.trust.words import Word, claim_steps, words_of
 
 _ROOMS = {
-    "agreement": (
+    "trust.agreement": (
         "AnswerAgreement",
         "SampledAnswer",
         "TruthOpinion",
@@ -77,8 +77,8 @@ _ROOMS = {
         "sampled_confidence",
         "semantic_entropy_bits",
     ),
-    "cache_kinds": ("cache_settings",),
-    "calibration": (
+    "core.cache_kinds": ("cache_settings",),
+    "trust.calibration": (
         "CalibratingTemperature",
         "Reliability",
         "ReliabilityBin",
@@ -86,8 +86,8 @@ _ROOMS = {
         "calibrating_temperature",
         "reliability",
     ),
-    "compare": ("compare_caches",),
-    "comparison": (
+    "costs.caches": ("compare_caches",),
+    "records.comparisons": (
         "ComparedStep",
         "PrecisionStart",
         "PrecisionSummary",
@@ -95,9 +95,9 @@ _ROOMS = {
         "Roofline",
         "RooflinePoint",
     ),
-    "confidence": ("answer_confidence",),
-    "decoder": ("decode",),
-    "errors": (
+    "trust.signals": ("answer_confidence",),
+    "core.decoder": ("decode",),
+    "records.errors": (
         "ContextLengthError",
         "DecodingError",
         "DownloadError",
@@ -109,26 +109,26 @@ _ROOMS = {
         "SessionError",
         "TraceError",
     ),
-    "forecast": ("MemoryForecast", "forecast_memory"),
-    "inspection": ("Inspection", "inspect_step"),
-    "marks": ("WordMarker",),
-    "meaning": ("group_answers",),
-    "models": ("LanguageModel", "load_model"),
-    "precision": ("compare_precisions",),
-    "prompts": ("prompt_token_ids",),
-    "roofline": ("measure_roofline", "roofline_points"),
-    "run": ("InspectRequest",),
-    "sampled": ("sample_answers", "sampled_cost"),
-    "scoring": ("TextScore", "score", "scored_ids", "text_score"),
-    "session": ("DecodingSession",),
-    "stages": ("Stage",),
-    "step": ("Candidate", "DecodingStep", "KVCacheSize"),
-    "trace": ("DecodingTrace",),
-    "trace_checks": ("TraceLimits",),
-    "trace_file": ("read_trace", "trace_json", "write_trace"),
-    "tree": ("Branch", "DecodingTree", "Restoration"),
-    "truth": ("p_true", "question_of"),
-    "words": ("Word", "claim_steps", "words_of"),
+    "costs.forecast": ("MemoryForecast", "forecast_memory"),
+    "session.inspection": ("Inspection", "inspect_step"),
+    "trust.doubt": ("WordMarker",),
+    "trust.meaning": ("group_answers",),
+    "models.loading": ("LanguageModel", "load_model"),
+    "costs.precisions": ("compare_precisions",),
+    "core.prompts": ("prompt_token_ids",),
+    "costs.roofline": ("measure_roofline", "roofline_points"),
+    "records.requests": ("InspectRequest",),
+    "strategies.samples": ("sample_answers", "sampled_cost"),
+    "strategies.scoring": ("TextScore", "score", "scored_ids", "text_score"),
+    "session.session": ("DecodingSession",),
+    "session.stages": ("Stage",),
+    "records.step": ("Candidate", "DecodingStep", "KVCacheSize"),
+    "records.trace": ("DecodingTrace",),
+    "records.trace_checks": ("TraceLimits",),
+    "records.trace_file": ("read_trace", "trace_json", "write_trace"),
+    "records.tree": ("Branch", "DecodingTree", "Restoration"),
+    "trust.truth": ("p_true", "question_of"),
+    "trust.words": ("Word", "claim_steps", "words_of"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

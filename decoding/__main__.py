@@ -2,7 +2,7 @@
 
 import sys
 
-from decoding.command import main
+from decoding.console.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,9 +19,10 @@ from generated import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
 from tiny import byte_tokenizer, tiny_model
 from torch import Tensor
 
-from decoding import LanguageModel, decode, forecast_memory, inference
-from decoding.kv_cache import kv_cache_size
-from decoding.step import KVCacheSize
+from decoding import LanguageModel, decode, forecast_memory
+from decoding.core import inference
+from decoding.memory.kv_cache import kv_cache_size
+from decoding.records.step import KVCacheSize
 
 POSITIONS = 2000
 ALL = {**FAMILIES, **PECULIAR}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tiny import tiny_model
 
-from decoding.views.serving import FILES_ADDRESS
+from decoding.page.serving import FILES_ADDRESS
 
 BROWSER_MARKS = [
     pytest.mark.browser,
@@ -108,7 +108,7 @@ def look_at(page: Any, panel: str) -> None:
 
 def work_of(page: Any, kind: str) -> dict[str, Any]:
     """What the page holds of the latest job of a kind."""
-    module = page.evaluate(f"new URL('{FILES_ADDRESS}/work.js', document.baseURI).href")
+    module = page.evaluate(f"new URL('{FILES_ADDRESS}/jobs/work.js', document.baseURI).href")
     found = page.evaluate(
         "async ([module, kind]) => (await import(module)).work(kind)", [module, kind]
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from decoding.answering import JudgedAnswer, JudgedWord
-from decoding.questions import Half, half_of
+from decoding.trust.evaluation.answering import JudgedAnswer, JudgedWord
+from decoding.trust.evaluation.questions import Half, half_of
 
 
 def in_half(half: Half, count: int) -> list[str]:

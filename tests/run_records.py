@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from decoding.facts import ModelFacts
-from decoding.run import PromptToken, RunHead
-from decoding.step import Candidate, DecodingStep, KVCacheSize
-from decoding.trace import DecodingTrace
+from decoding.records.model_facts import ModelFacts
+from decoding.records.requests import PromptToken, RunHead
+from decoding.records.step import Candidate, DecodingStep, KVCacheSize
+from decoding.records.trace import DecodingTrace
 
 FACTS = ModelFacts("m", "cpu", "float32", None, 49_152, 8_192, 538_000_000, None)
 HEAD = RunHead((PromptToken(1, "<|im_start|>", True),), FACTS, {"do_sample": True, "seed": 7})

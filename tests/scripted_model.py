@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 from run_records import FACTS
 
-from decoding.run import ModelStatus
-from decoding.worker import Worker
+from decoding.live.worker import Worker
+from decoding.records.requests import ModelStatus
 
 LM = SimpleNamespace(name="m", device="cpu", dtype="float32", quantization=None, vocab_size=100)
 

@@ -10,8 +10,8 @@ import time
 import httpx
 
 import app
-from decoding.views.events import SETTING_NAMES
-from decoding.views.settings import DEFAULT_LIMITS, PAGE_SETTINGS
+from decoding.page.layout.events import SETTING_NAMES
+from decoding.page.requests.settings import DEFAULT_LIMITS, PAGE_SETTINGS
 
 
 def free_port():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from decoding.step import Candidate, DecodingStep
+from decoding.records.step import Candidate, DecodingStep
 
 
 def step_of(text: str, probability: float = 0.5, index: int = 0, **changes: Any) -> DecodingStep:

@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from decoding.facts import ModelFacts
-from decoding.run import PromptToken
-from decoding.step import Candidate, DecodingStep, KVCacheSize, MemoryInUse
-from decoding.trace import DecodingTrace
-from decoding.tree import Branch, Restoration, SettingsChange
+from decoding.records.model_facts import ModelFacts
+from decoding.records.requests import PromptToken
+from decoding.records.step import Candidate, DecodingStep, KVCacheSize, MemoryInUse
+from decoding.records.trace import DecodingTrace
+from decoding.records.tree import Branch, Restoration, SettingsChange
 
 FACTS = ModelFacts(
     name="tiny",

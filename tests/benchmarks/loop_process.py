@@ -100,7 +100,7 @@ class PlainScript:
         import torch
         from decode_overhead import bare_loop
 
-        from decoding.prompts import prompt_token_ids
+        from decoding.core.prompts import prompt_token_ids
 
         ids = prompt_token_ids(self.lm, [{"role": "user", "content": PROMPT}])
         self._loop = bare_loop(self.lm, torch.tensor([ids], device=self.lm.device), tokens)

@@ -14,8 +14,8 @@ import psutil
 from machine import machine
 
 from decoding import decode, load_model
-from decoding.memory import release_memory
-from decoding.progress import say_nothing
+from decoding.memory.allocator import release_memory
+from decoding.models.progress import say_nothing
 
 MEGABYTE = 1e6
 # (dtype, quantization): each is loaded twice.

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from decoding import DecodingSession, InspectRequest, LanguageModel, inspect_step
-from decoding.views.inspection import inspection_json
+from decoding.page.wire.inspection import inspection_json
 
 LIMIT_MS = 50
 FOUR = {"do_sample": True, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.05}

@@ -1,0 +1,136 @@
+// What the panels of the longer jobs share: their frame, a text with marks, tables, small numbers.
+
+import { hasInkless, isBreak, isUnseen, redirects, visible } from "../base/glyphs.js";
+import { make, write } from "../base/make.js";
+import { baseLayout, colour } from "../base/plot.js";
+import { noteOf, work } from "./work.js";
+import { count, currentLanguage, fixed, say } from "../base/words.js";
+
+export const UNKNOWN = "–";
+const MOST_LOG_TICKS = 4;
+
+/**
+ * Title, note and explanation of a job's panel around what it measured, hidden until there is any.
+ * @returns {(kinds, hasContent: boolean) => void} draws the frame
+ */
+export function workPanel(root, kind, ...content) {
+  const [title, note, empty] = [make("h2"), make("p", { className: "work-note" }), make("p", { className: "empty" })];
+  const body = make("div", { className: "measured", hidden: true }, ...content);
+  root.replaceChildren(make("header", {}, title), note, empty, body);
+  return (kinds, hasContent) => {
+    const job = work(kind);
+    if (kinds.has("look")) {
+      title.replaceChildren(say(`views.${kind}.title`), make("small", {}, say(`views.${kind}.subtitle`)));
+      empty.textContent = say(`views.${kind}.empty`);
+    }
+    const on = job.summary?.measured_on;
+    const measuredOn = on ? say("views.work.measured_on", on) : job.head?.model && hasContent ? say("views.work.measured_of", { name: job.head.model }) : "";
+    write(note, [noteOf(kind), measuredOn].filter(Boolean).join(" · "));
+    note.hidden = note.textContent === "";
+    root.dataset.state = job.refused ? "error" : job.state;
+    root.classList.toggle("is-empty", !hasContent);
+    body.hidden = !hasContent;
+  };
+}
+
+/** Fills a table from texts; the first of each row names it. */
+export function fillTable(table, caption, columns, rows) {
+  const heading = (scope) => (text) => make("th", { scope }, text);
+  table.replaceChildren(
+    make("caption", { className: "unseen-text" }, caption),
+    make("thead", {}, make("tr", {}, make("td"), ...columns.map(heading("col")))),
+    make("tbody", {}, ...rows.map(([name, ...cells]) =>
+      make("tr", {}, heading("row")(name), ...cells.map((cell) => make("td", {}, cell))))),
+  );
+}
+
+function tokenElement(text, tag = "span") {
+  const element = make(tag, { className: "token" }, text);
+  const names = { unseen: isUnseen(text), break: isBreak(text), isolate: redirects(text) };
+  for (const name of Object.keys(names)) element.classList.toggle(name, names[name]);
+  if (text === "" || hasInkless(text)) element.dataset.shown = visible(text) || "∅";
+  return element;
+}
+
+/** A job's tokens in a box, some of them marked. */
+export class MarkedText {
+  constructor(box) {
+    this.box = box;
+    this.clear();
+  }
+
+  clear() {
+    this.box.replaceChildren();
+    this.elements = [];
+  }
+
+  show(tokens) {
+    if (this.elements.length > 0) return;
+    this.elements = tokens.map(([, text]) => tokenElement(text));
+    this.box.append(...this.elements);
+  }
+
+  /** Marks a token; `name` is a class, `title` what the pointer and a screen reader are told. */
+  mark(index, name, title) {
+    const old = this.elements[index];
+    if (!old) return;
+    const element = old.tagName === "MARK" ? old : make("mark", { className: old.className }, old.textContent);
+    if (old.dataset.shown) element.dataset.shown = old.dataset.shown;
+    element.classList.add(name);
+    element.title = [old.title, title].filter(Boolean).join("; ");
+    if (element !== old) old.replaceWith(element);
+    this.elements[index] = element;
+  }
+}
+
+/** A line's sign for a chart's key, as the chart draws it, and the words to come beside it. */
+export function keyEntry(name) {
+  const words = make("span");
+  return { words, entry: make("span", {}, make("i", { className: `line-sign ${name}` }), words) };
+}
+
+const superscript = (n) => String(n).replace(/./g, (sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]));
+
+/** A number of any size, two or three digits of it; "–" where there is none. */
+export function small(value) {
+  if (value === null || value === undefined) return UNKNOWN;
+  if (value === 0 || Math.abs(value) >= 0.001) {
+    return value.toLocaleString(currentLanguage(), { maximumSignificantDigits: 3 });
+  }
+  const power = Math.floor(Math.log10(Math.abs(value)));
+  return `${fixed(value / 10 ** power, 1)}·10${superscript(power)}`;
+}
+
+const powerOfTen = (power) => (Math.abs(power) < 3 ? count(10 ** power) : `10${superscript(power)}`);
+
+/** A logarithmic axis over the positive ones of `values`, with a mark at few powers of ten. */
+export function logAxis(values, room = 0) {
+  const logs = values.filter((value) => value > 0).map(Math.log10);
+  const low = Math.floor(logs.reduce((a, b) => Math.min(a, b), Infinity) - room);
+  const high = Math.ceil(logs.reduce((a, b) => Math.max(a, b), -Infinity) + room);
+  const [from, to] = logs.length > 0 ? [low, Math.max(high, low + 1)] : [-3, 0];
+  const step = Math.ceil((to - from) / MOST_LOG_TICKS);
+  const powers = Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
+  return {
+    ...baseLayout().yaxis,
+    type: "log",
+    range: [from, to],
+    tickvals: powers.map((power) => 10 ** power),
+    ticktext: powers.map(powerOfTen),
+  };
+}
+
+/** Words in a chart's upper left corner, or in that of the part below `y`. */
+export const cornerText = (text, y = 1) => ({
+  text, x: 0, y, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom",
+  showarrow: false, font: { size: 11.5, color: colour("soft") },
+});
+
+/** The largest value that matters: few slow ones must not flatten the rest. */
+export function usualTop(values) {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  return sorted.length > 0 ? 1.3 * sorted[Math.floor(0.98 * (sorted.length - 1))] : 1;
+}
+
+/** Zero has no place on a logarithmic axis: a gap. */
+export const positive = (value) => (value > 0 ? value : null);

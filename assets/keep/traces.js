@@ -1,0 +1,127 @@
+// What can be kept of a run: a trace, a table, a page of its own, a picture, a link.
+
+import { link } from "../run/address.js";
+import { make, write } from "../base/make.js";
+import { unpack } from "../base/packed.js";
+import { picture } from "./picture.js";
+import { store } from "../run/store.js";
+import { currentLanguage, say } from "../base/words.js";
+
+const FILES = ["json", "csv", "html"];
+const recorded = document.getElementById("recorded-facts");
+const words = (key, args) => say(`views.trace.${key}`, args);
+
+/** Has the browser keep a file. */
+function keep(blob, name) {
+  const anchor = make("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(anchor);
+  anchor.click();
+  anchor.remove();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 60_000);
+}
+
+/** When it was kept, in digits: a file's name tells neither the run's id nor its text. */
+function nameFor(kind) {
+  const digits = new Date().toISOString().replace(/\D/g, "");
+  return `decoding-${digits.slice(0, 8)}-${digits.slice(8, 14)}.${kind}`;
+}
+
+const addressOf = (kind) => new URL(`trace/${store.run}.${kind}`, document.baseURI).href;
+
+/** Fetches a file of the shown run and has it kept; whether there was one. */
+async function keepFile(kind) {
+  const answer = await fetch(addressOf(kind));
+  if (!answer.ok) return false;
+  const [, name] = /filename="([\w.-]+)"/.exec(answer.headers.get("content-disposition") ?? "") ?? [];
+  keep(await answer.blob(), name ?? nameFor(kind));
+  return true;
+}
+
+const keepers = {
+  recorded: async () => keep(await unpack("recorded-trace"), nameFor("json")),
+  picture: async () => keep(await picture(), nameFor("png")),
+};
+
+/** The libraries and the day of a recorded run, in words. */
+function origin() {
+  const { created, versions, revision } = JSON.parse(recorded.textContent);
+  const day = new Date(created);
+  const libraries = Object.entries(versions).map((pair) => pair.join(" "));
+  return [
+    words("recorded", { day: Number.isNaN(day.valueOf()) ? created : day.toLocaleString(currentLanguage()) }),
+    ...libraries,
+    ...(revision ? [words("revision", { revision })] : []),
+  ].join(" · ");
+}
+
+export function tracePanel(root) {
+  const [title, subtitle, about] = [make("h2"), make("small"), make("p", { className: "empty" })];
+  const anchors = recorded ? [] : FILES.map((kind) => make("a", { id: `trace-${kind}`, className: "keep" }));
+  const again = make("button", { type: "button", id: "trace-json", className: "keep" });
+  const png = make("button", { type: "button", id: "trace-png", className: "keep" });
+  const copy = make("button", { type: "button", id: "copy-link", className: "keep" });
+  const address = make("input", { id: "shared-link", readOnly: true, hidden: true });
+  const note = make("p", { className: "reading one-line" });
+  note.setAttribute("aria-live", "polite");
+  const row = make("div", { className: "keepers" }, ...(recorded ? [again] : anchors), png, ...(recorded ? [] : [copy]));
+  root.replaceChildren(make("header", {}, title, subtitle), about, row, address, note);
+  let told = null;
+
+  /** Says what came of the last click on this run. */
+  const tell = (...keys) => {
+    told = store.run;
+    write(note, keys.map((key) => words(key)).join(say("views.sentence.joint")));
+  };
+  // What goes wrong is a mistake of this page's own: it is reported, and said to the visitor.
+  const carryOut = (action) =>
+    action().catch((error) => {
+      tell("failed");
+      reportError(error);
+    });
+
+  anchors.forEach((anchor, i) => {
+    anchor.addEventListener("click", (event) => {
+      event.preventDefault();
+      if (anchor.getAttribute("aria-disabled") === "true") return;
+      tell();
+      carryOut(async () => (await keepFile(FILES[i])) || tell("gone"));
+    });
+  });
+  again.addEventListener("click", () => carryOut(keepers.recorded));
+  png.addEventListener("click", () => carryOut(keepers.picture));
+  copy.addEventListener("click", () => carryOut(copyLink));
+
+  async function copyLink() {
+    const { href, isWhole } = link();
+    Object.assign(address, { value: href, hidden: false });
+    address.select();
+    // Not every page has a clipboard: then the link stands there to be copied by hand.
+    const isCopied = await navigator.clipboard?.writeText(href).then(() => true, () => false);
+    tell(isCopied ? "copied" : "copy_by_hand", ...(isWhole ? [] : ["without_prompt"]));
+  }
+
+  function relabel() {
+    write(title, words("title"));
+    write(subtitle, words(recorded ? "subtitle_recorded" : "subtitle"));
+    write(about, recorded ? origin() : words("about"));
+    anchors.forEach((anchor, i) => write(anchor, words(FILES[i])));
+    write(again, words("json"));
+    write(png, words("png"));
+    write(copy, words("copy"));
+    address.setAttribute("aria-label", words("link"));
+  }
+
+  return (kinds) => {
+    if (kinds.has("look")) relabel();
+    if (told !== store.run) tell();
+    const hasRun = store.run !== "" && store.steps.length > 0;
+    for (const anchor of anchors) {
+      anchor.setAttribute("aria-disabled", String(!hasRun));
+      if (hasRun) anchor.href = addressOf(FILES[anchors.indexOf(anchor)]);
+      else anchor.removeAttribute("href");
+    }
+    png.disabled = !hasRun;
+    copy.disabled = !hasRun || link() === null;
+    if (copy.disabled) address.hidden = true;
+  };
+}

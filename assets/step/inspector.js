@@ -1,0 +1,214 @@
+// The inspector: all that is known of the chosen step, and what it could have been.
+
+import { TokenList, tokenName } from "./candidates.js";
+import { failure, hits, isMeasured, isMeasuring, lookAt, previewOf, retry, search, sought, tried } from "./inspection.js";
+import { make, write } from "../base/make.js";
+import { drawStages } from "./stages.js";
+import { canFork, isRunning, order, pin, store } from "../run/store.js";
+import { settingsAt, shownAnswer, whatIf } from "./whatif.js";
+import { bytes, count, duration, fixed, percent, say } from "../base/words.js";
+
+const word = (key, args) => say(`views.inspector.${key}`, args);
+
+// An inspection lists so many; a token behind them is there for another reason.
+const FAVOURITES = 20;
+
+const textOf = (step) => step.c.find(([id]) => id === step.id)?.[1] || step.t || step.k;
+
+function chosenBy(step) {
+  if (step.f) return "forced";
+  if (step.ph === "score") return "given";
+  return settingsAt(step.i).do_sample ? "drawn" : "settled";
+}
+
+/** Name and value of each fact that came with the step itself. */
+function facts(step) {
+  const before = step.kv ? step.kv[0] - step.in : 0;
+  return [
+    ["probability", `${percent(step.p)} → ${percent(step.q)}`],
+    ["rank", count(step.r)],
+    ["entropy", word("bits", { value: fixed(step.H ?? 0, 2) })],
+    ["left", word("tokens", { n: step.kept })],
+    ["chosen_by", word(chosenBy(step))],
+    ["fed", word("tokens", { n: step.in })],
+    ["cache", step.kv ? word("cache_held", { n: step.kv[0], before, held: bytes(step.kv[1]) }) : word("no_cache")],
+    ["layers", layerSum(step)],
+    ["took", duration(step.s)],
+  ];
+}
+
+function layerSum(step) {
+  if (!step.L?.length) return "–";
+  const [layers, held] = step.L.reduce(([n, sum], [same, , each]) => [n + same, sum + same * each], [0, 0]);
+  return word("layers_held", { n: layers, held: bytes(held) });
+}
+
+function drawFacts(list, step) {
+  list.replaceChildren(
+    ...facts(step).map(([key, value]) => make("div", {}, make("dt", {}, word(key)), make("dd", {}, value))),
+  );
+}
+
+/** The step's candidates, with a preview's numbers where settings are tried. */
+function candidatesOf(step, preview) {
+  const ranks = new Map(preview?.ranks ?? []);
+  return (preview?.candidates ?? step.c).map(([id, text, p, q], i) => ({
+    id, text, p, q,
+    rank: id === step.id ? step.r : (ranks.get(id) ?? (i < FAVOURITES || !preview ? i + 1 : null)),
+    isOwn: id === step.id,
+    isNext: preview?.chosen?.[0] === id,
+  }));
+}
+
+const foundOf = (step, answer) =>
+  answer.found.map(([id, text, p, q, rank]) => ({ id, text, p, q, rank, isOwn: id === step.id, isNext: false }));
+
+/** In words, how far the server is with what only it can tell. */
+function progress() {
+  if (!store.live) return word("recorded");
+  const error = failure();
+  if (error) return say(`messages.${error.key}`, error.args);
+  if (isMeasuring()) return word("measuring");
+  const answer = shownAnswer();
+  if (!answer) return "";
+  const took = word("measured_in", { time: duration(answer.ms / 1000) });
+  if (!answer.reread) return took;
+  const [reused, fed, seconds] = answer.reread;
+  return `${took} ${word("reread", { n: fed, reused, time: duration(seconds) })}`;
+}
+
+function heading(title, step) {
+  title.replaceChildren(word(step.ph === "score" ? "title_scored" : "title", { number: step.i + 1 }), " ", tokenName(textOf(step)));
+  if (step.f) title.append(make("small", {}, word("forced")));
+}
+
+/** What has the focus stays where the reader sees it, whatever opens or closes above it. */
+function keepInPlace(change) {
+  const held = document.activeElement;
+  const before = held?.getBoundingClientRect().top;
+  change();
+  const shift = held && held !== document.body ? held.getBoundingClientRect().top - before : 0;
+  if (shift !== 0) scrollBy({ top: shift, behavior: "instant" });
+}
+
+export function inspector(root) {
+  root.classList.add("inspector");
+  const title = make("h2");
+  const note = make("p", { className: "reading one-line progress" });
+  const close = make("button", { type: "button", className: "quiet", id: "inspector-close" }, "✕");
+  const numbers = make("dl", { className: "facts" });
+  const box = make("div", { id: "inspector-stages" });
+  const trial = make("div", { id: "inspector-what-if" });
+  const listTitle = make("h3");
+  const hint = make("p", { className: "reading" });
+  const field = make("input", { type: "search", id: "token-search", maxLength: 200, autocomplete: "off" });
+  const foundNote = make("p", { className: "reading one-line" });
+  const stagesTitle = make("h3", { className: "stages-title" });
+  const candidates = new TokenList(continueWith);
+  const found = new TokenList(continueWith, "tokens found");
+  const drawTrial = whatIf(trial);
+  note.setAttribute("aria-live", "polite");
+  const tokens = make("section", { className: "choices" }, listTitle, hint, candidates.list, field, foundNote, found.list);
+  root.replaceChildren(
+    make("header", {}, title, note, close),
+    numbers,
+    make("div", { className: "columns" }, tokens, make("section", {}, stagesTitle, box), trial),
+  );
+
+  close.addEventListener("click", () => leave());
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || store.pinned === null) return;
+    // A field elsewhere has its own use for this key, and a search is emptied first.
+    const isElsewhere = !root.contains(event.target) && event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (!isElsewhere && !(event.target === field && field.value)) leave();
+  });
+  field.addEventListener("input", () => search(field.value));
+
+  function continueWith(token, isOnce) {
+    const index = store.pinned;
+    order({ branch: store.branch, at: index, token, steps: isOnce ? 1 : null });
+    // One token more is looked at here; a text that goes on is watched as it grows.
+    if (isOnce) pin(index);
+    else leave();
+  }
+
+  function leave() {
+    pin(null);
+    document.querySelector("#token-stream")?.focus({ preventScroll: true });
+  }
+
+  let shown = null;
+  let listed = {};
+  let drawnStages = null;
+  let drawnHits = [];
+
+  function drawStep(step, kinds) {
+    const isNew = shown !== step;
+    shown = step;
+    if (isNew || kinds.has("look")) {
+      heading(title, step);
+      drawFacts(numbers, step);
+    }
+    const preview = previewOf(store.pinned);
+    const isSame = !isNew && preview === listed.preview && canFork() === listed.isAllowed;
+    if (isSame && !kinds.has("look")) return;
+    listed = { preview, isAllowed: canFork() };
+    candidates.show(candidatesOf(step, preview), canFork());
+  }
+
+  function drawHits(step, isForced) {
+    const answer = hits();
+    field.hidden = foundNote.hidden = !store.live;
+    found.list.hidden = !answer;
+    const drawn = [answer, step, canFork()];
+    if (isForced || drawn.some((part, i) => part !== drawnHits[i])) found.show(answer ? foundOf(step, answer) : [], canFork());
+    drawnHits = drawn;
+    write(foundNote, answer ? word("found", { n: answer.found.length, text: answer.find }) : sought() ? "" : word("search_help"));
+  }
+
+  function drawMeasured(step, isForced) {
+    const answer = store.live ? shownAnswer() : null;
+    const isStale = answer !== null && previewOf(store.pinned) === null && !isMeasured();
+    box.classList.toggle("is-stale", isStale);
+    box.setAttribute("aria-busy", String(isMeasuring()));
+    root.classList.toggle("is-preview", tried() !== null);
+    if (!isForced && answer === drawnStages) return;
+    drawnStages = answer;
+    if (!answer) return box.replaceChildren(make("p", { className: "reading" }, store.live ? "" : word("stages_recorded")));
+    drawStages(box, answer, [step.id, answer.chosen?.[0]], store.model?.vocab_size);
+  }
+
+  function drawWords() {
+    close.setAttribute("aria-label", word("close"));
+    close.title = word("close");
+    root.setAttribute("aria-label", word("name"));
+    write(listTitle, word("candidates"));
+    field.placeholder = word("search");
+    field.setAttribute("aria-label", word("search"));
+  }
+
+  return (kinds) => {
+    root.setAttribute("role", "region");
+    const step = store.pinned === null ? undefined : store.steps[store.pinned];
+    const isOpen = step !== undefined;
+    if (root.classList.contains("is-open") !== isOpen) keepInPlace(() => root.classList.toggle("is-open", isOpen));
+    if (kinds.has("look")) drawWords();
+    if (!step) {
+      lookAt("", 0, null);
+      shown = null;
+      return;
+    }
+    lookAt(store.run, store.branch, step.i);
+    if (kinds.has("state") && !isRunning()) retry();
+    drawStep(step, kinds);
+    write(note, progress());
+    write(hint, word(canFork() ? "go_hint" : store.live ? "pause_first" : "recorded_hint"));
+    write(stagesTitle, word(tried() ? "stages_preview" : "stages"));
+    trial.hidden = !store.live;
+    if (kinds.has("inspection") || kinds.has("look") || kinds.has("cursor") || kinds.has("head")) {
+      drawMeasured(step, kinds.has("look"));
+      drawHits(step, kinds.has("look"));
+    }
+    drawTrial();
+  };
+}

@@ -1,0 +1,200 @@
+// The text: the prompt's tokens, then the new ones, each coloured by its surprisal or its rank.
+
+import { colouring, levelOf } from "../run/colouring.js";
+import { hasInkless, isBreak, isUnseen, quoted, redirects, visible } from "../base/glyphs.js";
+import { colouringChoice, legend } from "./legend.js";
+import { Lines } from "../base/lines.js";
+import { make, write } from "../base/make.js";
+import { markBar } from "./markbar.js";
+import { Marks } from "./marks.js";
+import { sentenceAt } from "./sentence.js";
+import { at, follows, hover, isRunning, pin, store } from "../run/store.js";
+import { percent, say } from "../base/words.js";
+
+function tokenElement(kind, index, text, isSpecial, fallback) {
+  const element = document.createElement("span");
+  element.textContent = text;
+  element.dataset[kind] = index;
+  element.setAttribute("role", "option");
+  let names = isSpecial ? "token special" : "token";
+  if (text === "" || hasInkless(text)) {
+    element.dataset.shown = visible(text || fallback);
+    if (isUnseen(text)) names += " unseen";
+    else if (isBreak(text)) names += " break";
+    if (redirects(text)) names += " isolate";
+  }
+  element.className = names;
+  return element;
+}
+
+function pieceOf(step) {
+  const chosen = step.c.find(([id]) => id === step.id);
+  return chosen?.[1] || step.k || "∅";
+}
+
+/** Where the shown branch left its parent; the first one left none. */
+function ownFrom() {
+  const { parent, at } = store.branches[store.branch] ?? { parent: null };
+  return parent === null ? Infinity : at;
+}
+
+/** What is read out of a token; "" where that is its text. */
+function optionWords(step, isPinned, isMarked) {
+  const text = quoted(step.t || pieceOf(step));
+  if (!isPinned) return isMarked ? say("views.marks.option", { text }) : "";
+  const told = say(step.f ? "views.stream.forced" : "views.stream.option", { text, p: percent(step.p), rank: step.r });
+  return isMarked ? say("views.marks.option", { text: told }) : told;
+}
+
+function paint(element, step) {
+  if (!step.sp) element.classList.add(`d${levelOf(step)}`);
+}
+
+export function textPanel(root) {
+  const title = make("h2");
+  const subtitle = make("small");
+  const choice = make("label", {}, subtitle);
+  const toggle = make("button", { type: "button", className: "quiet" });
+  const box = make("div", { id: "token-stream", tabIndex: 0 });
+  const promptBox = make("div", { className: "prompt" });
+  const newBox = make("div", { className: "new" });
+  const empty = make("p", { className: "empty" });
+  const footer = make("div", { className: "text-footer" });
+  const sentence = make("p", { id: "sentence" });
+  const live = make("p", { className: "unseen-text" });
+  live.setAttribute("aria-live", "polite");
+  box.setAttribute("role", "listbox");
+  promptBox.setAttribute("role", "group");
+  newBox.setAttribute("role", "group");
+  toggle.setAttribute("aria-pressed", "false");
+  box.append(promptBox, newBox);
+  root.replaceChildren(make("header", {}, title, choice, toggle), empty, box, footer, sentence, live);
+
+  const promptLines = new Lines(promptBox);
+  const newLines = new Lines(newBox);
+  const elements = [];
+  const marks = new Marks(elements, tellOption);
+  const drawColours = [colouringChoice(choice), legend(footer)];
+  const drawMarks = markBar(footer, marks);
+  let paintedBy = colouring();
+  let current = null;
+  let isAtEnd = true;
+
+  const indexOf = (event) => {
+    const index = event.target.closest?.("[data-token-index]")?.dataset.tokenIndex;
+    return index === undefined ? null : Number(index);
+  };
+  box.addEventListener("pointerover", (event) => {
+    if (event.pointerType !== "touch") hover(indexOf(event));
+  });
+  box.addEventListener("pointerleave", () => hover(null));
+  box.addEventListener("click", (event) => {
+    const index = indexOf(event);
+    if (index !== null) pin(index === store.pinned ? null : index);
+  });
+  box.addEventListener("scroll", () => {
+    isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 24;
+  });
+  toggle.addEventListener("click", () => {
+    const isOn = box.classList.toggle("all-visible");
+    toggle.setAttribute("aria-pressed", String(isOn));
+  });
+
+  // Whoever moves the cursor from a chart keeps that chart in sight.
+  function reveal(element) {
+    if (box.contains(document.activeElement)) return element.scrollIntoView({ block: "nearest" });
+    const [inner, outer] = [element.getBoundingClientRect(), box.getBoundingClientRect()];
+    if (inner.top < outer.top) box.scrollTop -= outer.top - inner.top;
+    else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
+  }
+
+  function tellOption(index) {
+    const words = optionWords(store.steps[index], index === store.pinned, marks.isMarked(index));
+    if (words) elements[index].setAttribute("aria-label", words);
+    else elements[index].removeAttribute("aria-label");
+  }
+
+  /** All tokens anew, after the reader chose what their colours tell. */
+  function repaint() {
+    paintedBy = colouring();
+    elements.forEach((element, i) => {
+      element.className = element.className.replace(/ d\d\b/, "");
+      paint(element, store.steps[i]);
+    });
+  }
+
+  function showCursor() {
+    const element = elements[at()] ?? null;
+    if (element !== current) {
+      const left = Number(current?.dataset.tokenIndex);
+      current?.classList.remove("at");
+      current?.removeAttribute("id");
+      current?.removeAttribute("aria-selected");
+      current = element;
+      if (left < elements.length) tellOption(left);
+    }
+    if (!current) return box.removeAttribute("aria-activedescendant");
+    // While the newest token is followed there is nothing chosen to mark or to announce.
+    current.classList.toggle("at", !(follows() && isRunning()));
+    if (store.pinned === null) return box.removeAttribute("aria-activedescendant");
+    current.id = "token-at-cursor";
+    current.setAttribute("aria-selected", "true");
+    tellOption(at());
+    box.setAttribute("aria-activedescendant", "token-at-cursor");
+    reveal(current);
+  }
+
+  return (kinds) => {
+    if (kinds.has("look")) {
+      write(title, say("views.stream.title"));
+      write(subtitle, say("views.stream.subtitle"));
+      toggle.textContent = say("views.stream.show_all");
+      toggle.title = say("views.stream.show_all_help");
+      box.setAttribute("aria-label", say("views.stream.title"));
+      promptBox.setAttribute("aria-label", say("views.stream.prompt"));
+      newBox.setAttribute("aria-label", say("views.stream.new"));
+      empty.textContent = say("views.stream.empty");
+    }
+    if (kinds.has("run")) promptLines.clear();
+    if (kinds.has("run") || kinds.has("branch")) {
+      for (const element of elements.splice(store.partedAt)) element.remove();
+      marks.cut(elements.length, store.steps);
+      newLines.takeUp();
+      isAtEnd = true;
+    }
+    if (kinds.has("head") && !promptBox.firstChild) {
+      store.prompt.forEach(([, text, isSpecial, piece], i) =>
+        promptLines.add(tokenElement("promptIndex", i, text, isSpecial, piece || "∅"), text),
+      );
+    }
+    const own = ownFrom();
+    if (kinds.has("branch")) elements.forEach((element, i) => element.classList.toggle("own", i >= own));
+    if (kinds.has("steps") && elements.length < store.steps.length) {
+      for (const step of store.steps.slice(elements.length)) {
+        const element = tokenElement("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
+        paint(element, step);
+        if (step.f) element.classList.add("forced");
+        if (step.i >= own) element.classList.add("own");
+        elements.push(element);
+        marks.add(step);
+        newLines.add(element, step.t);
+      }
+      if (isAtEnd && store.pinned === null) box.scrollTop = box.scrollHeight;
+    }
+    if (paintedBy !== colouring()) repaint();
+    if (kinds.has("look")) elements.forEach((_, i) => marks.isMarked(i) && tellOption(i));
+    if (kinds.has("look") || kinds.has("colouring")) drawColours.forEach((draw) => draw());
+    const hasText = store.prompt.length + store.steps.length > 0;
+    root.classList.toggle("is-empty", !hasText);
+    if (kinds.has("cursor") || kinds.has("state")) showCursor();
+    if (kinds.has("cursor") || kinds.has("head") || kinds.has("look")) {
+      write(sentence, sentenceAt(at()));
+      drawMarks();
+    }
+    if (kinds.has("state") || kinds.has("look")) {
+      const isDone = hasText && !isRunning();
+      const done = store.steps.at(-1)?.ph === "score" ? "views.marks.scored" : "views.stream.done";
+      write(live, isDone ? say(done, { n: store.steps.length }) : "");
+    }
+  };
+}

@@ -1,0 +1,1 @@
+"""The library on a terminal, and in a notebook."""

@@ -1,0 +1,1 @@
+"""The loop: prompt, inference, choice, step."""

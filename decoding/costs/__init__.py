@@ -1,0 +1,1 @@
+"""What a run costs: forecasts, and comparisons that are measured."""

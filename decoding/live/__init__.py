@@ -1,0 +1,1 @@
+"""One thread, one model, many visitors; no Gradio and no JSON."""

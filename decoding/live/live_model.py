@@ -1,0 +1,297 @@
+"""The runs of all visitors on the model that they share, and their sessions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from decoding.live.kept_sessions import KeptSession, SessionRegistry
+from decoding.live.loaded_models import Load, LoadChoice
+from decoding.live.orders import begin, given_run, go_on, inspect
+from decoding.live.shared_model import SharedModel
+from decoding.live.worker import IsStopped, Stopped, Stream
+from decoding.live.zero_gpu import Steps, lent_steps, told_steps
+from decoding.records.errors import SessionError
+from decoding.records.requests import (
+    ContinueOrder,
+    InspectRequest,
+    RunHead,
+    RunRequest,
+    ScoreRequest,
+)
+from decoding.records.step import DecodingStep
+
+if TYPE_CHECKING:
+    from decoding.records.trace import DecodingTrace
+    from decoding.records.tree import DecodingTree
+    from decoding.session.inspection import Inspection
+    from decoding.session.session import DecodingSession
+
+Event = RunHead | DecodingStep
+T = TypeVar("T")
+OnPrefill = Callable[[int, int], None]
+
+SECONDS_OF_OTHERS = 2.0
+
+
+class LiveModel(SharedModel):
+    """Decodes for one visitor after the other, and goes on where they paused."""
+
+    def __init__(
+        self,
+        load: Load,
+        on_device: Callable[[Steps], Steps] | None = None,
+        *,
+        load_choice: LoadChoice | None = None,
+        budget: int | None = None,
+        sessions: SessionRegistry | None = None,
+    ) -> None:
+        """Starts loading and returns at once.
+
+        Args:
+            load: called as `load(progress)` on the worker's thread.
+            on_device: wraps the function that decodes, where an accelerator is lent for the
+                time of a call only (`spaces.GPU`). Such a call runs in another process: what
+                goes in and comes out is pickled, and the prompt's progress is not known.
+            load_choice: as `SharedModel` takes it.
+            budget: as `SharedModel` takes it.
+            sessions: where those of the visitors are kept; without it as many as usual.
+        """
+        self._sessions = SessionRegistry() if sessions is None else sessions
+        self._steps = None if on_device is None else on_device(lent_steps(self._loaded))
+        super().__init__(
+            load,
+            load_choice,
+            budget,
+            before_leaving=self._sessions.let_go,
+            chore=self._sessions.look_after,
+            is_lent=on_device is not None,
+        )
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether a run can go on after a pause: not where an accelerator is lent for a call."""
+        return self._steps is None
+
+    def stream(
+        self, key: str, request: RunRequest, on_prefill: OnPrefill, steps: int | None = None
+    ) -> Stream[Event]:
+        """The head and then the steps of a run that takes its place in line.
+
+        Args:
+            key: under which its session is kept.
+            request: what to decode.
+            on_prefill: called on the worker's thread with (tokens fed, prompt tokens).
+            steps: how many inferences at most, where sessions are kept; without it until an end.
+        """
+        kept = self._sessions.expect(key)
+
+        def start(is_stopped: IsStopped) -> Iterator[Event]:
+            look_up = _looking(on_prefill, is_stopped, kept)
+            return _until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
+
+        return self.worker.stream(start)
+
+    def score(self, key: str, request: ScoreRequest, on_prefill: OnPrefill) -> Stream[Event]:
+        """The head and then the tokens of a text that was given, each measured.
+
+        Where sessions are kept this one is too: it can be inspected, and go on from any token.
+
+        Args:
+            key: under which its session is kept.
+            request: which text.
+            on_prefill: called on the worker's thread with (tokens read, tokens to be read).
+        """
+        kept = self._sessions.expect(key)
+
+        def start(is_stopped: IsStopped) -> Iterator[Event]:
+            look_up = _looking(on_prefill, is_stopped, kept)
+            return _until_paused(self._scored(key, kept, request, look_up), kept, 0)
+
+        return self.worker.stream(start)
+
+    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
+        """More steps of a run that is there, once its turn has come.
+
+        What it raises comes out of the stream: `SessionError` where the run is not kept any
+        more, another model is loaded or there is no such place in it.
+        """
+        kept = self._sessions.find(key)
+        pauses = 0 if kept is None else kept.pauses
+
+        def start(is_stopped: IsStopped) -> Iterator[DecodingStep]:
+            kept = self._kept(key)
+            look_up = _looking(on_prefill, is_stopped, kept, pauses)
+            return _until_paused(self._more(key, kept, order, look_up), kept, pauses)
+
+        return self.worker.stream(start)
+
+    def pause(self, key: str) -> None:
+        """What runs or waits of this run ends after the inference under way; returns at once.
+
+        A prompt is read no further than the chunk under way.
+        """
+        kept = self._sessions.find(key)
+        if kept is not None:
+            kept.pauses += 1
+
+    def inspect(self, key: str, request: InspectRequest) -> Future[Inspection]:
+        """One step of a run looked at, between two inferences of whatever runs.
+
+        Where it takes a text to be read again, that ends with a `SessionError` once others have
+        waited for long, and with the future's being cancelled.
+        """
+        return self.worker.look(
+            lambda is_given_up: self._inspect(key, request, self._patient(is_given_up))
+        )
+
+    def tree(self, key: str) -> DecodingTree | None:
+        """What a run has come to; `None` for one that is not kept."""
+        session = self._session(key)
+        return None if session is None else session.tree
+
+    def trace(self, key: str) -> DecodingTrace | None:
+        """A run as it would be written to a file; `None` for one that is not kept."""
+        session = self._session(key)
+        return None if session is None else session.trace()
+
+    def forget(self, key: str) -> None:
+        """Ends a run and frees all that is kept of it; returns at once."""
+        self._sessions.forget(key)
+        self.worker.aside(self._sessions.look_after)
+
+    def _events(
+        self,
+        key: str,
+        kept: KeptSession,
+        request: RunRequest,
+        on_prefill: OnPrefill,
+        steps: int | None,
+    ) -> Iterator[Event]:
+        from decoding.core.description import run_head
+        from decoding.core.prompts import prompt_token_ids
+
+        lm = self._loaded()
+        if self._steps is not None:
+            ids = prompt_token_ids(lm, request.prompt)
+            made = self._steps(ids, request)
+            yield run_head(lm, ids, request, self.status.facts)
+            yield from told_steps(made)
+            return
+        session = begin(lm, request, kept.on_prefill)
+        head = run_head(lm, session.prompt_ids, request, self.status.facts)
+        yield from self._first_events(key, kept, session, head, session.run(steps), on_prefill)
+
+    def _scored(
+        self, key: str, kept: KeptSession, request: ScoreRequest, on_prefill: OnPrefill
+    ) -> Iterator[Event]:
+        from decoding.core.description import run_head
+        from decoding.strategies.scoring import score, scored_ids
+
+        lm = self._loaded()
+        ids = scored_ids(lm, request.text)
+        run = given_run(lm, ids, request)
+        head = run_head(lm, ids[:1], run, self.status.facts)
+        head = replace(head, config={**head.config, "scored": True})
+        if self._steps is not None:
+            made = self._steps(ids, request)
+            yield head
+            yield from told_steps(made)
+            return
+        session = begin(lm, run, kept.on_prefill, ids[:1])
+        top = request.top_candidates
+        steps = session.adopt(score(lm, ids, top_candidates=top, on_progress=kept.on_prefill))
+        yield from self._first_events(key, kept, session, head, steps, on_prefill)
+
+    def _first_events(
+        self,
+        key: str,
+        kept: KeptSession,
+        session: DecodingSession,
+        head: RunHead,
+        steps: Iterator[DecodingStep],
+        on_prefill: OnPrefill,
+    ) -> Iterator[Event]:
+        kept.begin(session, session.lm)
+        with kept.running(on_prefill):
+            self._sessions.keep(key, kept)
+            yield head
+            session.origin  # noqa: B018 - so that its trace can be had from any thread
+            yield from steps
+        self._sessions.look_after()
+
+    def _more(
+        self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
+    ) -> Iterator[DecodingStep]:
+        session = kept.attach(self._loaded())
+        with kept.running(on_prefill):
+            yield from go_on(session, order)
+        self._sessions.look_after()
+
+    def _patient(self, is_given_up: IsStopped) -> OnPrefill:
+        """An `on_prefill` that lets a look take long while it holds up nobody."""
+        since = time.monotonic()
+
+        def look_up(done: int, total: int) -> None:
+            nonlocal since
+            if is_given_up():
+                raise CancelledError
+            if not self.worker.holds_up:
+                since = time.monotonic()
+            elif done < total and time.monotonic() - since > SECONDS_OF_OTHERS:
+                raise SessionError(
+                    "To show this step its text has to be read again, which takes longer than a "
+                    "run can be held up: try again when no run is under way."
+                )
+
+        return look_up
+
+    def _inspect(self, key: str, request: InspectRequest, on_prefill: OnPrefill) -> Inspection:
+        kept = self._kept(key)
+        if not self._shelf.holds(self._choice):
+            raise SessionError("The model is not in memory just now: try again in a moment.")
+        seen = inspect(kept.attach(self._loaded()), request, on_prefill)
+        if seen.restoration is not None:
+            self._sessions.look_after()
+        return seen
+
+    def _kept(self, key: str) -> KeptSession:
+        if not self.keeps_sessions:
+            raise SessionError(
+                "On this machine an accelerator is lent for one run at a time: a run cannot go on "
+                "after its end nor be inspected; start the program on a machine of your own."
+            )
+        return self._sessions.use(key)
+
+    def _session(self, key: str) -> DecodingSession | None:
+        kept = self._sessions.find(key)
+        return None if kept is None else kept.session
+
+
+def _looking(
+    on_prefill: OnPrefill, is_stopped: IsStopped, kept: KeptSession, pauses: int = 0
+) -> OnPrefill:
+    """An `on_prefill` that ends the reading once nobody waits for it."""
+
+    def look_up(done: int, total: int) -> None:
+        on_prefill(done, total)
+        if is_stopped() or kept.pauses != pauses:
+            raise Stopped
+
+    return look_up
+
+
+def _until_paused(items: Iterator[T], kept: KeptSession, pauses: int) -> Iterator[T]:
+    """The items before a pause; each that the session has recorded is among them."""
+    try:
+        if kept.pauses != pauses:
+            return
+        for item in items:
+            yield item
+            if kept.pauses != pauses:
+                return
+    finally:
+        items.close()  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""What a model and its cache hold in memory: measured, or from shapes alone."""

@@ -1,0 +1,1 @@
+"""How a model gets onto this machine and into memory."""

@@ -1,0 +1,208 @@
+"""A causal language model and its tokenizer in memory, and how they get there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from decoding.memory.blueprint import layers_of_model
+from decoding.memory.cache_layers import context_length, kv_formula, kv_note
+from decoding.memory.devices import input_device, weight_bytes
+from decoding.models.checkpoint import check_folder, check_gguf
+from decoding.models.config import read_config
+from decoding.models.default_model import DEFAULT_MODEL_NAME, default_model_folder
+from decoding.models.fit import Room, WeightBytes, check_fits, size_of, size_of_gguf
+from decoding.models.hub import hub_folder
+from decoding.models.placement import Placement, place
+from decoding.models.progress import Progress, interruptible, progress_or_bar
+from decoding.models.source import local_path
+from decoding.models.weights import Source, read_model, read_tokenizer
+from decoding.records.errors import ModelLoadError
+from decoding.records.model_facts import CacheLayer, KVFormula
+
+
+class LanguageModel:
+    """A causal language model and its tokenizer, with the facts that decoding needs.
+
+    Attributes:
+        model: the transformers model, in eval mode.
+        tokenizer: its tokenizer.
+        name: for people; the Hub id, or the folder's or file's name.
+        device: where the token ids go in.
+        dtype: of the computation, and so of the cache's values.
+        vocab_size: entries of one row of logits.
+        context_length: positions the model was made for; `None` where it has no limit.
+        eos_token_ids: the ids that end a text.
+        special_token_ids: the ids of the tokenizer's special tokens.
+        weight_bytes: measured over the storage of all parameters and buffers; of offloaded
+            ones, by their shapes.
+        cache_layers: how each decoder layer remembers, by the config; empty where that is
+            not known.
+        kv_cache_formula: `None` where a cache is more than keys and values of every
+            position (sliding windows, states, latent attention).
+        kv_note: then why: "sliding", "latent", "shared", "state", "uneven" or "unknown".
+        kv_bytes_per_token: by that formula.
+        quantization: `"8bit"`, `"4bit"` or another method's name; `None` without.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str | None = None) -> None:
+        config = model.config.get_text_config()
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name or Path(model.config.name_or_path).name or type(model).__name__
+        self.device = input_device(model)
+        self.dtype: torch.dtype = model.dtype
+        self.vocab_size: int = config.vocab_size
+        self.context_length = context_length(config)
+        self.eos_token_ids = _eos_token_ids(model, tokenizer)
+        self.special_token_ids = _special_token_ids(tokenizer)
+        self.weight_bytes = weight_bytes(model)
+        self.quantization = _quantization_of(model)
+
+    @cached_property
+    def cache_layers(self) -> tuple[CacheLayer, ...]:
+        """Worked out on first use, from a copy of the model without weights."""
+        return layers_of_model(self.model)
+
+    @property
+    def kv_cache_formula(self) -> KVFormula | None:
+        """What a position costs; a formula, not a measurement."""
+        return kv_formula(self.cache_layers, self.dtype.itemsize)
+
+    @property
+    def kv_note(self) -> str | None:
+        """Why there is no formula; `None` where there is one."""
+        return kv_note(self.cache_layers)
+
+    @property
+    def kv_bytes_per_token(self) -> int | None:
+        """Bytes of KV cache for each position, by the formula."""
+        return self.kv_cache_formula.bytes_per_token if self.kv_cache_formula else None
+
+
+def load_model(
+    name_or_path: str | Path | None = None,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    quantization: str | None = None,
+    progress: Progress | None = None,
+    room: Room | None = None,
+) -> LanguageModel:
+    """A language model in memory, ready to decode.
+
+    Args:
+        name_or_path: a Hub id, a local folder or a `.gguf` file; the default model without.
+        device: `"auto"` takes CUDA, then MPS, then the CPU, and spreads the model over all
+            CUDA devices where there are several.
+        dtype: `"float32"`, `"bfloat16"`, `"float16"`; `"auto"` takes float32 on a CPU, and
+            on an accelerator bfloat16 where it is supported, else float16.
+        quantization: `"8bit"` or `"4bit"` (NF4), through bitsandbytes.
+        progress: called as `progress(stage, done_bytes, total_bytes)` for the stages
+            "download", "prepare" and "load"; a bar on the terminal without. What it raises
+            ends the loading, frees what was loaded, and comes out as it was.
+        room: a budget, and how other models can make way; what is free without.
+
+    Raises:
+        ModelTooLargeError: it does not fit; said before weights are fetched or read.
+        ModelLoadError: one sentence that says what was wrong and what to do.
+    """
+    placement = place(device, dtype, quantization)
+    with progress_or_bar(progress) as report:
+        return interruptible(
+            lambda told: _load(name_or_path, placement, room or Room(), told), report
+        )
+
+
+def _load(
+    name_or_path: str | Path | None, placement: Placement, room: Room, progress: Progress
+) -> LanguageModel:
+    source = _source(name_or_path, placement, room, progress)
+    if source.gguf and placement.quantization is not None:
+        raise ModelLoadError(
+            f"{source.name} is a GGUF file, which is quantized already: load it without "
+            f"quantization={placement.quantization!r}."
+        )
+    file_bytes = sum(file.stat().st_size for file in source.weight_files())
+    sizes = _sizes(source.path, source.name, file_bytes)
+    needed = check_fits(source.name, sizes, placement, room)
+    tokenizer = read_tokenizer(source)
+    room.make(needed)
+    if room.reclaimable_bytes:  # what made way may be held by somebody else all the same
+        check_fits(source.name, sizes, placement, replace(room, reclaimable_bytes=0))
+    model = read_model(source, placement, progress)
+    _complete_generation_config(model, tokenizer)
+    return LanguageModel(model, tokenizer, source.name)
+
+
+def _source(
+    name_or_path: str | Path | None, placement: Placement, room: Room, progress: Progress
+) -> Source:
+    """The files of a model on this machine, checked; fetched first where they are not here."""
+    if name_or_path is None:
+        name, folder = DEFAULT_MODEL_NAME, default_model_folder(progress)
+    else:
+        path = local_path(name_or_path)
+        if path is None:
+            name = str(name_or_path)
+
+            def check(config: Path, file_bytes: int) -> None:
+                check_fits(name, _sizes(config.parent, name, file_bytes), placement, room)
+
+            folder = hub_folder(name, progress, check)
+        elif path.suffix.lower() == ".gguf":
+            check_gguf(path)
+            return Source(path.name, path.parent, path.name)
+        else:
+            name, folder = path.resolve().name, path
+    check_folder(folder, name)
+    return Source(name, folder)
+
+
+def _sizes(path: Path, name: str, file_bytes: int) -> WeightBytes:
+    config = read_config(path, name)
+    is_gguf = path.suffix.lower() == ".gguf"
+    return size_of_gguf(config) if is_gguf else size_of(config, file_bytes)
+
+
+def _complete_generation_config(model: Any, tokenizer: Any) -> None:
+    """Gives `generate` the end and the padding token that only the tokenizer knows."""
+    if model.generation_config is None:
+        model.generation_config = GenerationConfig.from_model_config(model.config)
+    config = model.generation_config
+    if config.eos_token_id is None:
+        config.eos_token_id = tokenizer.eos_token_id
+    if config.pad_token_id is None:
+        eos = _eos_token_ids(model, tokenizer)
+        config.pad_token_id = (
+            tokenizer.pad_token_id
+            if tokenizer.pad_token_id is not None
+            else (eos[0] if eos else None)
+        )
+
+
+def _quantization_of(model: Any) -> str | None:
+    if getattr(model, "is_loaded_in_8bit", False):
+        return "8bit"
+    if getattr(model, "is_loaded_in_4bit", False):
+        return "4bit"
+    quantizer = getattr(model, "hf_quantizer", None)
+    return str(quantizer.quantization_config.quant_method.value) if quantizer else None
+
+
+def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    eos = getattr(model.generation_config, "eos_token_id", None)
+    eos = tokenizer.eos_token_id if eos is None else eos
+    if eos is None:
+        return ()
+    return (eos,) if isinstance(eos, int) else tuple(eos)
+
+
+def _special_token_ids(tokenizer: Any) -> frozenset[int]:
+    added = tokenizer.added_tokens_decoder.items()
+    return frozenset(tokenizer.all_special_ids) | {i for i, token in added if token.special}

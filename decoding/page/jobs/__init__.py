@@ -1,0 +1,1 @@
+"""The longer jobs: what each asks of the model, and its rows."""

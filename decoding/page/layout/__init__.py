@@ -1,0 +1,1 @@
+"""Gradio's components, and the events that bind them."""

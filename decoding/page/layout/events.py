@@ -1,0 +1,219 @@
+"""What happens on a click: Gradio's events, bound to what answers them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from decoding.page.jobs.calibration import CalibrationWork
+from decoding.page.jobs.job import Work, tokens_of
+from decoding.page.jobs.measurements import CachingWork, PrecisionWork, RooflineWork
+from decoding.page.jobs.samples import SampledWork
+from decoding.page.layout.page import Page
+from decoding.page.requests.model_choice import Offer, Switches, read_model_choice
+from decoding.page.requests.orders import read_order
+from decoding.page.requests.settings import PAGE_SETTINGS, read_request, read_score_request
+from decoding.page.visitors.jobs import Works
+from decoding.page.visitors.runs import Runs
+from decoding.page.visitors.traces import Traces
+
+SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
+# The id of the run that is shown is the first input of whatever works on it.
+SHOWN_RUN = "(_, ...values) => [window.decodingLive?.store.run ?? '', ...values]"
+REQUEST_NAMES = json.dumps(["prompt", "chat", "system", *SETTING_NAMES])
+# The order is the last input: what the page's scripts ask for just now.
+ORDERED = "(...values) => [...values.slice(0, -1), window.decodingLive?.order?.() ?? '']"
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+STREAMED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple", "concurrency_limit": None}
+AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
+
+
+def visitor_of(request: gr.Request) -> str:
+    """The session's hash; who comes without one is a visitor whom nobody else can stop."""
+    return request.session_hash or secrets.token_urlsafe()
+
+
+def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
+    """Generate, Stop, the tab's end, and what the page shows while the model loads."""
+
+    def generate(request: gr.Request, *values: Any) -> Iterator[str]:
+        prompt, chat, system, *settings, order = values
+        named = dict(zip(SETTING_NAMES, settings, strict=True))
+        yield from runs.frames(
+            visitor_of(request),
+            lambda: read_request(prompt, chat, system, named, runs.limits),
+            order,
+        )
+
+    def stop(request: gr.Request) -> None:
+        runs.stop(visitor_of(request))
+
+    def leave(request: gr.Request) -> None:
+        runs.leave(visitor_of(request))
+
+    def model_frames() -> Iterator[str]:
+        yield from runs.model_frames()
+
+    triggers = [page.generate.click, page.prompt.submit]
+    asked = [*page.controls, page.wheel.order]
+    gr.on(triggers, generate, asked, page.feed, js=ORDERED, **STREAMED)
+    page.stop.click(stop, **AT_ONCE)
+    demo.load(model_frames, outputs=page.model_feed, concurrency_limit=None, **PRIVATE)
+    demo.unload(leave)
+
+
+def wire_wheel(page: Page, runs: Runs) -> None:
+    """Pause, and how a run is to go on."""
+
+    def resume(request: gr.Request, *values: Any) -> Iterator[str]:
+        *settings, order = values
+        named = dict(zip(SETTING_NAMES, settings, strict=True))
+        yield from runs.resume(visitor_of(request), lambda: read_order(order, named, runs.limits))
+
+    def pause(request: gr.Request) -> None:
+        runs.pause(visitor_of(request))
+
+    wheel = page.wheel
+    ordered = [*page.settings.values(), wheel.order]
+    wheel.go.click(resume, ordered, page.feed, js=ORDERED, **STREAMED)
+    wheel.pause.click(pause, **AT_ONCE)
+    wheel.apply.click(
+        None,
+        page.controls,
+        page.controls,
+        js=f"(...values) => window.decodingLiveControls.wanted({REQUEST_NAMES}, values)",
+        **AT_ONCE,
+    )
+
+
+def wire_traces(page: Page, traces: Traces, runs: Runs) -> None:
+    """Opening a run that was kept as a file."""
+
+    def open_trace(request: gr.Request, content: bytes | None) -> Iterator[str]:
+        yield from traces.frames(content, lambda: runs.hush(visitor_of(request)))
+
+    page.open_trace.upload(open_trace, page.open_trace, page.feed, **STREAMED)
+
+
+def wire_model(demo: gr.Blocks, page: Page, switches: Switches, offer: Offer) -> None:
+    """Load, and giving a load up."""
+
+    def load_model(
+        request: gr.Request, entry: str, typed: str, quantization: str, dtype: str
+    ) -> Iterator[str]:
+        yield from switches.frames(
+            visitor_of(request),
+            lambda: read_model_choice(entry, typed, quantization, dtype, offer),
+        )
+
+    def keep_model(request: gr.Request) -> None:
+        switches.stop(visitor_of(request))
+
+    controls = page.model
+    controls.load.click(load_model, controls.inputs, page.model_feed, **STREAMED)
+    controls.cancel.click(keep_model, **AT_ONCE)
+    demo.unload(keep_model)
+
+
+def wire_works(demo: gr.Blocks, page: Page, works: Works, runs: Runs) -> None:
+    """The buttons of the comparisons and of the measurement."""
+    controls = page.work
+
+    def frames(request: gr.Request, kind: str, read: Callable[[], Work]) -> Iterator[str]:
+        yield from works.frames(visitor_of(request), kind, read)
+
+    def compare_caches(request: gr.Request, run_id: str, other: str) -> Iterator[str]:
+        yield from frames(
+            request, "caching", lambda: CachingWork(tokens_of(runs.last_runs, run_id), other)
+        )
+
+    def compare_precisions(request: gr.Request, run_id: str) -> Iterator[str]:
+        yield from frames(
+            request, "precision", lambda: PrecisionWork(tokens_of(runs.last_runs, run_id))
+        )
+
+    def measure_roofline(request: gr.Request) -> Iterator[str]:
+        yield from frames(request, "roofline", RooflineWork)
+
+    def stop_work(request: gr.Request) -> None:
+        works.stop(visitor_of(request))
+
+    inputs = [controls.run_id, controls.other]
+    controls.caching.click(compare_caches, inputs, page.work_feed, js=SHOWN_RUN, **STREAMED)
+    controls.precision.click(
+        compare_precisions, controls.run_id, page.work_feed, js=SHOWN_RUN, **STREAMED
+    )
+    controls.roofline.click(measure_roofline, outputs=page.work_feed, **STREAMED)
+    controls.stop.click(stop_work, **AT_ONCE)
+    demo.unload(stop_work)
+
+
+def wire_trust(page: Page, works: Works, runs: Runs) -> None:
+    """Scoring a text, and what is asked about the probabilities of the one that is shown."""
+    controls, run_id = page.trust, page.work.run_id
+
+    def score_text(request: gr.Request, text: str, top: float, seed: str) -> Iterator[str]:
+        yield from runs.score(
+            visitor_of(request), lambda: read_score_request(text, top, seed, runs.limits)
+        )
+
+    def sample(request: gr.Request, run_id: str) -> Iterator[str]:
+        def read() -> Work:
+            return SampledWork(tokens_of(runs.last_runs, run_id), runs.model.tree(run_id))
+
+        yield from works.frames(visitor_of(request), "sampled", read)
+
+    def calibrate(request: gr.Request, run_id: str) -> Iterator[str]:
+        def read() -> Work:
+            works.model.refuse_where_lent()  # where no tree is kept, so that no text seems scored
+            log = runs.last_runs.find(run_id)
+            tokens = None if log is None else log.tokens
+            return CalibrationWork(tokens, runs.model.tree(run_id))
+
+        yield from works.frames(visitor_of(request), "calibration", read)
+
+    def stop_work(request: gr.Request) -> None:
+        works.stop(visitor_of(request))
+
+    asked = [controls.text, page.settings["top_candidates"], page.settings["seed"]]
+    controls.score.click(score_text, asked, page.feed, **STREAMED)
+    controls.sampled.click(sample, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
+    controls.calibration.click(calibrate, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
+    controls.stop.click(stop_work, **AT_ONCE)
+
+
+def wire_browser(demo: gr.Blocks, page: Page) -> None:
+    """What happens in the browser alone: examples, the language, the line of settings."""
+    names = json.dumps(["chat", *SETTING_NAMES])
+    own = json.dumps(SETTING_NAMES)
+    controls = [page.chat, *page.settings.values()]
+    report = (
+        f"(...values) => {{ const settings = {names}.map((name, i) => [name, values[i]]);"
+        " (window.decodingLiveQueue ??= []).push(['settings', Object.fromEntries(settings)]);"
+        " window.decodingLive?.flush(); }"
+    )
+    changes = [demo.load, *(control.change for control in controls)]  # type: ignore[attr-defined]
+    gr.on(changes, None, controls, js=report, **AT_ONCE)
+    # Whichever comes second, Gradio's controls or the scripts, puts the language's labels in place.
+    demo.load(None, js="() => { window.decodingLiveControls?.relabel(); }", **AT_ONCE)
+    for number, chip in enumerate(page.chips):
+        chip.click(
+            None,
+            list(page.settings.values()),
+            [page.prompt, *page.settings.values()],
+            js=f"(...values) => window.decodingLiveControls.example({number}, {own}, values)",
+            **AT_ONCE,
+        )
+    more = json.dumps(page.worded.keys)
+    named = [*page.controls, page.generate, page.stop, page.accordion, *page.chips]
+    page.relabel.click(
+        None,
+        outputs=[*named, *page.worded.controls],
+        js=f"() => window.decodingLiveControls.labels({own}, {more})",
+        **AT_ONCE,
+    )

@@ -1,0 +1,62 @@
+"""What memory costs: the panels below the charts, and the buttons of the longer jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from decoding.page.jobs.measurements import OTHER_CACHES, UNCACHED
+from decoding.page.layout.components import View, Worded
+
+
+@dataclass
+class WorkControls:
+    """The parts that events read.
+
+    Attributes:
+        run_id: filled by the page with the id of the run that it shows.
+    """
+
+    run_id: gr.Textbox
+    other: gr.Dropdown
+    caching: gr.Button
+    precision: gr.Button
+    roofline: gr.Button
+    stop: gr.Button
+
+
+def build_memory_section(worded: Worded) -> WorkControls:
+    """Lays the panels out inside the `gr.Blocks` that is being built."""
+    with gr.Column(elem_id="memory"):
+        for name in ("layers", "forecast"):
+            View(name, elem_id=f"{name}-panel")
+        with gr.Row(elem_id="work-controls"):
+            stop = worded.add(gr.Button, {"value": "work_stop"}, elem_id="work-stop")
+        with gr.Column(elem_id="caching"):
+            with gr.Row(elem_id="caching-controls"):
+                other = worded.add(
+                    gr.Dropdown,
+                    {"label": "caching_other", "info": "caching_other_help"},
+                    choices=list(OTHER_CACHES),
+                    value=UNCACHED,
+                    elem_id="caching-other",
+                )
+                caching = _start("caching", worded)
+            View("caching", elem_id="caching-panel")
+        precision = _panel("precision", worded)
+        roofline = _panel("roofline", worded)
+        run_id = gr.Textbox("", visible="hidden", elem_id="shown-run")
+    return WorkControls(run_id, other, caching, precision, roofline, stop)
+
+
+def _panel(name: str, worded: Worded) -> gr.Button:
+    with gr.Column(elem_id=name):
+        with gr.Row(elem_id=f"{name}-controls"):
+            start = _start(name, worded)
+        View(name, elem_id=f"{name}-panel")
+    return start
+
+
+def _start(name: str, worded: Worded) -> gr.Button:
+    return worded.add(gr.Button, {"value": f"{name}_start"}, elem_id=f"{name}-start")

@@ -1,0 +1,158 @@
+"""How the page is served: its own files, the headers that fence it in, the hosts it answers to."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from decoding.page.texts import ASSETS
+
+FILES_ADDRESS = "live"
+TRACES_ADDRESS = "trace"
+PLOTLY = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+_INLINE_SCRIPT = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)
+
+
+def routes() -> list[BaseRoute]:
+    """The page's scripts, styles and words, Plotly's script, runs as files, a sign of life."""
+    return [
+        Route("/health", _health),
+        Route(f"/{FILES_ADDRESS}/plotly.min.js", _plotly),
+        Route(f"/{TRACES_ADDRESS}/{{run}}.{{kind}}", _trace),
+        Mount(f"/{FILES_ADDRESS}", StaticFiles(directory=ASSETS)),
+    ]
+
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _plotly(_request: Request) -> Response:
+    return FileResponse(PLOTLY, media_type="text/javascript")
+
+
+async def _trace(request: Request) -> Response:
+    """A run as a file for whoever knows its id, which cannot be guessed."""
+    traces = request.app.get_blocks().traces
+    made = traces.file(request.path_params["run"], request.path_params["kind"])
+    file = await asyncio.wrap_future(made)
+    if file is None:
+        return PlainTextResponse("There is no such run.", status_code=404)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{file.name}"',
+        "Cache-Control": "no-store",
+    }
+    return Response(file.content, media_type=file.media_type, headers=headers)
+
+
+def middleware(allowed_hosts: Sequence[str], frame_ancestors: Sequence[str]) -> list[Middleware]:
+    """The host check and the headers.
+
+    Args:
+        allowed_hosts: names that the page answers to; a pattern may begin with `*.`.
+        frame_ancestors: origins that may show the page in a frame.
+    """
+    return [
+        Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+        Middleware(SafetyHeaders, frame_ancestors=tuple(frame_ancestors)),
+    ]
+
+
+class SafetyHeaders:
+    """Adds a Content-Security-Policy and its companions to every response.
+
+    No inline script runs but those that the server itself put into the page: their hashes
+    are in the policy, so text that became markup by some mistake stays dead.
+    """
+
+    def __init__(self, app: ASGIApp, frame_ancestors: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._frame_ancestors = frame_ancestors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a response on with the headers; holds a page back until it is hashed."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        held: list[Message] = []
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._set_headers(MutableHeaders(scope=message), ())
+                if _is_page(message):
+                    held.append(message)
+                    return
+            elif held:
+                held.append(message)
+                if message.get("more_body"):
+                    return
+                body = b"".join(part.get("body", b"") for part in held[1:])
+                self._set_headers(MutableHeaders(scope=held[0]), script_hashes(body))
+                await send(held[0])
+                held.clear()
+                message = {"type": "http.response.body", "body": body}
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _set_headers(self, headers: MutableHeaders, hashes: Sequence[str]) -> None:
+        headers["Content-Security-Policy"] = policy(hashes, self._frame_ancestors)
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+
+
+def _is_page(start: Message) -> bool:
+    return "text/html" in MutableHeaders(scope=start).get("content-type", "")
+
+
+def script_hashes(body: bytes) -> list[str]:
+    """The policy's sources for the inline scripts of a page, in their order."""
+    bodies = (m["body"] for m in _INLINE_SCRIPT.finditer(body) if b"src=" not in m["attributes"])
+    return [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+        for script in bodies
+    ]
+
+
+def policy(script_sources: Sequence[str] = (), frame_ancestors: Sequence[str] = ()) -> str:
+    """The Content-Security-Policy: this server and nobody else.
+
+    Gradio compiles templates and event code at run time, which needs `unsafe-eval`; it and
+    Plotly write style attributes, which needs `unsafe-inline` for styles.
+    """
+    scripts = " ".join(["'self'", "'unsafe-eval'", *script_sources])
+    ancestors = " ".join(["'self'", *frame_ancestors])
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {scripts}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "manifest-src 'self'",
+            "worker-src 'self' blob:",
+            "media-src 'self' blob:",
+            "base-uri 'self'",
+            "form-action 'self'",
+            f"frame-ancestors {ancestors}",
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Who is decoding, who waits, and what each visitor asks."""

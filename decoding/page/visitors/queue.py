@@ -1,0 +1,96 @@
+"""Streams of the worker as a page sees them: how many may wait, how often they are looked at."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import Any, Literal, TypeVar
+
+from decoding.live.worker import Stream
+from decoding.page.requests.settings import RequestError
+from decoding.records.errors import DecodingError
+from decoding.records.requests import RunHead
+from decoding.records.step import DecodingStep
+
+T = TypeVar("T")
+RunStream = Stream[RunHead | DecodingStep]
+Owner = tuple[Literal["run", "work", "switch"], str]
+
+SECONDS_A_FRAME = 1 / 12
+# Gradio can close a generator only between two yields, so what waits yields too.
+SECONDS_A_SIGN_OF_LIFE = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class LineFullError(RequestError):
+    """As many wait as may."""
+
+
+class Line:
+    """The streams of all visitors, so that no more of them wait than the operator allows.
+
+    Attributes:
+        streams: each with what it is and whose.
+    """
+
+    def __init__(self, waiting: int) -> None:
+        self.streams: dict[Stream[Any], Owner] = {}
+        self._waiting = waiting
+        self._lock = Lock()
+
+    def open(self, owner: Owner, start: Callable[[], Stream[T]]) -> Stream[T]:
+        """The stream that `start` makes.
+
+        Raises:
+            LineFullError: as many wait as may.
+        """
+        with self._lock:
+            if len(self.streams) > self._waiting:
+                raise LineFullError(
+                    f"{self._waiting} runs are waiting already, which is all this page "
+                    "takes: try again in a minute.",
+                    "queue_full",
+                    limit=self._waiting,
+                )
+            stream = start()
+            self.streams[stream] = owner
+            return stream
+
+    def close(self, stream: Stream[Any]) -> None:
+        """Ends a stream and forgets it; returns at once."""
+        stream.close()
+        with self._lock:
+            self.streams.pop(stream, None)
+
+    def stop(self, owner: Owner) -> None:
+        """Ends all streams of an owner; returns at once."""
+        with self._lock:
+            own = [stream for stream, of in self.streams.items() if of == owner]
+        for stream in own:
+            self.close(stream)
+
+
+def paced(stream: Stream[T]) -> Iterator[list[T]]:
+    """What a stream brought, twelve times a second at most; empty lists while nothing comes."""
+    rests_until = 0.0
+    while not stream.done:
+        # The rest comes before the wait, so that a token after a pause is shown at once, and
+        # ends with the stream, so that the last one is.
+        stream.rest(max(0.0, rests_until - time.monotonic()))
+        items = stream.take(SECONDS_A_SIGN_OF_LIFE)
+        rests_until = time.monotonic() + SECONDS_A_FRAME
+        yield items
+
+
+def told(frames: Callable[[], Iterator[str]], failed: Callable[[Exception], str]) -> Iterator[str]:
+    """The frames, and where they break off one that says why; a bug keeps its traceback."""
+    try:
+        yield from frames()
+    except DecodingError as error:
+        yield failed(error)
+    except Exception as error:
+        log.exception("Something the page did not expect")
+        yield failed(error)

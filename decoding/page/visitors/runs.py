@@ -1,0 +1,306 @@
+"""Who is decoding: each visitor's run, its place in line, and the frames that show it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
+from functools import partial
+from threading import RLock
+from typing import Any
+
+from decoding.live.worker import Stream
+from decoding.page.requests.orders import Order, read_speed, unusable
+from decoding.page.requests.settings import Limits, RequestError
+from decoding.page.visitors.live import Model
+from decoding.page.visitors.queue import (
+    SECONDS_A_SIGN_OF_LIFE,
+    Line,
+    LineFullError,
+    RunStream,
+    paced,
+    told,
+)
+from decoding.page.visitors.turns import Ending, Turn
+from decoding.page.wire.frames import error_message, model_frame, page_frame, say
+from decoding.page.wire.run_log import LastLogs, RunLog
+from decoding.records.requests import ContinueOrder, RunHead, RunRequest, ScoreRequest
+from decoding.records.step import DecodingStep
+from decoding.records.tree import DecodingTree
+
+
+class Runs:
+    """The runs of all visitors on one model; a visitor is known by the session's hash."""
+
+    def __init__(self, model: Model, limits: Limits, line: Line) -> None:
+        self.model = model
+        self.limits = limits
+        self.line = line
+        self.last_runs: LastLogs[RunLog] = LastLogs(rebuild=self._rebuilt)
+        self._turns: dict[str, Turn] = {}
+        self._kept: dict[str, set[str]] = {}
+        # Whoever holds it says who writes which run.
+        self._lock = RLock()
+
+    def model_frames(self) -> Iterator[str]:
+        """How far the model is, until it is ready or failed."""
+        shown = None
+        while True:
+            status = self.model.status
+            if status != shown:
+                yield model_frame(status)
+            if status.state != "loading":
+                return
+            shown = status
+            time.sleep(SECONDS_A_SIGN_OF_LIFE)
+
+    def frames(
+        self, visitor: str, read: Callable[[], RunRequest], order: str = ""
+    ) -> Iterator[str]:
+        """A run as the page's frames; ends the visitor's earlier one.
+
+        Until the prompt is known in tokens the frames belong to no run, so that a request
+        that fails leaves the last run on the page.
+
+        Args:
+            visitor: whose it is.
+            read: the request, or the error that refuses it.
+            order: the page's JSON, of which the speed counts here.
+        """
+        run = RunLog(self.model.keeps_sessions)
+        return told(
+            lambda: self._generated(visitor, run, read(), read_speed(order)),
+            partial(_failed, run),
+        )
+
+    def score(self, visitor: str, read: Callable[[], ScoreRequest]) -> Iterator[str]:
+        """A text that was given as a run's frames; ends the visitor's earlier run."""
+        run = RunLog(self.model.keeps_sessions)
+
+        def frames() -> Iterator[str]:
+            start = partial(self.model.score, run.log_id, read(), run.on_prefill)
+            yield from self._begun_anew(visitor, Turn(run), start)
+
+        return told(frames, partial(_failed, run))
+
+    def resume(self, visitor: str, read: Callable[[], Order]) -> Iterator[str]:
+        """More of a run that is there as the page's frames; who knows its id may go on with it."""
+        return told(
+            lambda: self._resumed(visitor, read()),
+            lambda error: page_frame("error", message=error_message(error)),
+        )
+
+    def steps(self, visitor: str, request: RunRequest | ScoreRequest) -> Iterator[dict[str, Any]]:
+        """A run, or a text that was given, as full records, beside the visitor's other ones."""
+        key = secrets.token_urlsafe()
+        if isinstance(request, ScoreRequest):
+            start = partial(self.model.score, key, request, _untold)
+        else:
+            start = partial(self.model.stream, key, request, _untold)
+        stream = self._open(visitor, start)
+        try:
+            while not stream.done:
+                for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
+                    if isinstance(event, DecodingStep):
+                        yield asdict(event)
+        finally:
+            self.line.close(stream)
+            self.model.forget(key)
+
+    def pause(self, visitor: str) -> None:
+        """This visitor's run ends after the inference under way and can go on; returns at once."""
+        self._end(visitor, "paused")
+
+    def stop(self, visitor: str) -> None:
+        """The same for good, though it can go on where sessions are kept."""
+        self._end(visitor, "stopped")
+
+    def hush(self, visitor: str) -> None:
+        """The same without a word: something else is to be shown."""
+        self._end(visitor, None)
+
+    def leave(self, visitor: str) -> None:
+        """Ends all runs of this visitor, and what is kept of them; returns at once."""
+        self.hush(visitor)
+        self.line.stop(("run", visitor))
+        with self._lock:
+            keys = self._kept.pop(visitor, set())
+        for key in keys:
+            self.model.forget(key)
+
+    def _generated(
+        self, visitor: str, run: RunLog, request: RunRequest, speed: float | None
+    ) -> Iterator[str]:
+        turn = Turn(run, speed if self.model.keeps_sessions else None)
+        start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
+        yield from self._begun_anew(visitor, turn, start)
+
+    def _begun_anew(
+        self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
+    ) -> Iterator[str]:
+        self.leave(visitor)
+        self._take_over(visitor, turn)
+        yield from self._played(visitor, turn, start)
+
+    def _resumed(self, visitor: str, order: Order) -> Iterator[str]:
+        run = self.last_runs.find(order.run)
+        if run is None:
+            raise RequestError("This run is not kept any more: generate it anew.", "run_unknown")
+        if not run.has_branch(order.branch):
+            raise unusable()
+        turn = Turn(run, order.speed, order.steps)
+        more = ContinueOrder(
+            order.branch, order.at, order.token_id, turn.batch, dict(order.generation)
+        )
+        yield from told(lambda: self._continued(visitor, turn, more), partial(_failed, run))
+
+    def _continued(self, visitor: str, turn: Turn, more: ContinueOrder) -> Iterator[str]:
+        with self._lock:
+            self._take_over(visitor, turn)
+            turn.run.go_on(more.branch)
+        start = partial(self.model.resume, turn.run.log_id, more, turn.run.on_prefill)
+        yield from self._played(visitor, turn, start)
+
+    def _played(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> Iterator[str]:
+        run = turn.run
+        try:
+            while True:
+                stream = yield from self._admitted(visitor, turn, start)
+                if stream is None:
+                    break
+                try:
+                    yield from self._shown(turn, stream)
+                finally:
+                    self.line.close(stream)
+                if not turn.goes_on():
+                    break
+                yield from turn.resting()
+                order = turn.next_order()
+                if order is None:
+                    break
+                start = partial(self.model.resume, run.log_id, order, run.on_prefill)
+            yield from self._ended(turn)
+        finally:
+            with self._lock:
+                if self._turns.get(visitor) is turn:
+                    del self._turns[visitor]
+
+    def _admitted(
+        self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
+    ) -> Generator[str, None, RunStream | None]:
+        """The stream; `None` where a run found the line full after a rest, and then was ended."""
+        while True:
+            try:
+                return self._begun(visitor, turn, start)
+            except LineFullError:
+                if not turn.has_begun:
+                    raise
+            if turn.is_over_after(SECONDS_A_SIGN_OF_LIFE):
+                return None
+            yield turn.run.next_frame()
+
+    def _begun(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> RunStream:
+        stream = turn.begin(self._open(visitor, start))
+        with self._lock:
+            # It may have been told to end before there was a stream that could be ended.
+            if turn.is_over and turn.ending is not None:
+                self._halt(turn)
+        return stream
+
+    def _shown(self, turn: Turn, stream: RunStream) -> Iterator[str]:
+        run, tree = turn.run, None
+        if not turn.has_begun:
+            yield self._waiting_frame(stream)
+        for events in paced(stream):
+            tree = tree or self.model.tree(run.log_id)
+            if not self._taken(turn, events, tree):
+                return
+            turn.has_begun = turn.has_begun or (run.has_head and stream.started)
+            if turn.has_begun:
+                self.last_runs.keep(run)
+                yield run.next_frame()
+            elif not stream.done:
+                yield self._waiting_frame(stream)
+
+    def _taken(
+        self, turn: Turn, events: list[RunHead | DecodingStep], tree: DecodingTree | None
+    ) -> bool:
+        """Whether the turn still had the word."""
+        with self._lock:
+            if turn.ending is not None:
+                turn.run.take(events, tree)
+            return turn.ending is not None
+
+    def _ended(self, turn: Turn) -> Iterator[str]:
+        run = turn.run
+        with self._lock:
+            shown = run.total
+            run.take([], self.model.tree(run.log_id))
+            # A run that a newer one replaced says no more: it would come after that one.
+            is_said = run.state == "finished" and run.total == shown
+            if turn.ending is None or is_said:
+                return
+            frame = _last_frame(run, turn.ending)
+        yield frame
+
+    def _take_over(self, visitor: str, turn: Turn) -> None:
+        """Its run is this visitor's, and nobody else writes it any more."""
+        with self._lock:
+            for other, had in list(self._turns.items()):
+                if other == visitor or had.run.log_id == turn.run.log_id:
+                    self.hush(other)
+            for keys in self._kept.values():
+                keys.discard(turn.run.log_id)
+            self._kept.setdefault(visitor, set()).add(turn.run.log_id)
+            self._turns[visitor] = turn
+
+    def _end(self, visitor: str, ending: Ending | None) -> None:
+        with self._lock:
+            turn = self._turns.get(visitor)
+            if turn is None:
+                return
+            turn.end(ending)
+            self._halt(turn)
+            if ending is None:
+                del self._turns[visitor]
+
+    def _halt(self, turn: Turn) -> None:
+        self.model.pause(turn.run.log_id)
+        if turn.stream is not None and not turn.stream.started:
+            self.line.close(turn.stream)
+
+    def _rebuilt(self, key: str) -> RunLog | None:
+        """Sessions are kept for longer than what was encoded of them."""
+        trace = self.model.trace(key)
+        return None if trace is None else RunLog.from_trace(trace, key)
+
+    def _open(self, visitor: str, start: Callable[[], Stream[Any]]) -> RunStream:
+        return self.line.open(("run", visitor), start)
+
+    def _waiting_frame(self, stream: RunStream) -> str:
+        status = self.model.status
+        if status.state == "loading":
+            return model_frame(status)
+        if stream.started:
+            return page_frame("prefill")
+        return page_frame("queued", message=say("queue_position", position=stream.position))
+
+
+def _last_frame(run: RunLog, ending: Ending) -> str:
+    if not run.has_head:
+        return page_frame("stopped", message=say("stopped_waiting"))
+    if run.state != "finished":
+        run.state = ending if run.is_live else "stopped"
+    return run.next_frame()
+
+
+def _failed(run: RunLog, error: Exception) -> str:
+    if not run.has_head:
+        return page_frame("error", message=error_message(error))
+    run.state = "error"
+    return run.next_frame(error_message(error))
+
+
+def _untold(_done: int, _total: int) -> None:
+    """Whoever asks for records is not told how far the prompt is read."""

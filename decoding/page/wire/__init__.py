@@ -1,0 +1,1 @@
+"""Records -> the JSON that the page's scripts draw from."""

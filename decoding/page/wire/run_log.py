@@ -1,0 +1,307 @@
+"""What runs have produced: each step encoded once, to be sent and sent again."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from decoding.page.wire.branch_log import (
+    BranchLog,
+    change_fields,
+    holds,
+    note_fields,
+    plain_settings,
+)
+from decoding.page.wire.frames import Message, head_fields, to_json
+from decoding.records.model_facts import ModelFacts
+from decoding.records.requests import RunHead
+from decoding.records.step import DecodingStep
+from decoding.records.tree import DecodingTree, given_tokens
+
+if TYPE_CHECKING:
+    from decoding.records.trace import DecodingTrace
+
+LOGS_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunTokens:
+    """A run as later comparisons need it.
+
+    Attributes:
+        prompt_ids: the prompt as it was fed.
+        tokens: (token id, printable text) of each new token.
+        model: name of the model that made them.
+        dtype: its number format.
+        vocab_size: entries of its vocabulary.
+    """
+
+    prompt_ids: list[int]
+    tokens: list[tuple[int, str]]
+    model: str
+    dtype: str
+    vocab_size: int
+
+
+class RunLog:
+    """What one run has produced so far, each step encoded once.
+
+    Attributes:
+        log_id: cannot be guessed, so that knowing it is the right to read the run.
+        state: of the run, as the frames name it.
+        progress: (tokens fed, prompt tokens) while the prompt is read.
+        branch: number of the one that is written now.
+        is_live: it can go on after a pause.
+    """
+
+    def __init__(self, is_live: bool = True) -> None:
+        """Nothing is known yet."""
+        self.log_id = secrets.token_urlsafe(12)
+        self.state = "prefill"
+        self.progress: tuple[int, int] | None = None
+        self.branch = 0
+        self.is_live = is_live
+        self._head: str | None = None
+        self._model: ModelFacts | None = None
+        self._prompt_ids: list[int] = []
+        self._prompt = ""
+        self._branches = [BranchLog()]
+        self._notes: list[list[Any]] = []
+        self._changes: list[list[Any]] = []
+        self._told = (0, 0)
+        self._head_sent = self._tree_due = False
+        self._lock = Lock()
+
+    @classmethod
+    def from_trace(cls, trace: DecodingTrace, log_id: str | None = None) -> RunLog:
+        """A run as it was recorded.
+
+        Args:
+            trace: of it.
+            log_id: of one that can go on, whose steps were shown before; without it it cannot,
+                as it was kept in a file.
+        """
+        run = cls(is_live=log_id is not None)
+        run.log_id = log_id or run.log_id
+        first = next((change.settings for change in trace.branches[0].changes), {})
+        config = plain_settings({**first, "seed": trace.seed})
+        if given_tokens(trace.branches[0].steps):
+            config["scored"] = True
+        run.add(RunHead(trace.prompt_tokens, trace.model, config))
+        run.take(trace.branches[-1].steps[-1:], DecodingTree(list(trace.branches)))
+        if log_id is None:
+            run.state = "finished"
+            return run
+        run.state = "finished" if run.state == "finished" else "paused"
+        for log in run._branches:
+            log.sent = log.length
+        return run
+
+    @property
+    def total(self) -> int:
+        """Steps so far on the way to the end of the branch that is written."""
+        return self._branches[self.branch].length
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the prompt is known in tokens."""
+        return self._head is not None
+
+    def on_prefill(self, done: int, total: int) -> None:
+        """Takes how far the prompt is read."""
+        self.progress = (done, total)
+
+    def go_on(self, branch: int) -> None:
+        """From here on this branch is written, or one that leaves it."""
+        self.branch, self.state, self.progress = branch, "prefill", None
+        self._tree_due = True
+
+    @property
+    def branches(self) -> int:
+        """How many there are."""
+        return len(self._branches)
+
+    def has_branch(self, branch: int) -> bool:
+        """Whether there is one of this number."""
+        return branch < len(self._branches)
+
+    def take(self, events: Iterable[RunHead | DecodingStep], tree: DecodingTree | None) -> None:
+        """What came of the stream that writes: with a tree the steps are taken from that.
+
+        The branch that is written is the one that the last step of the stream is in: a step of
+        an earlier stream may still arrive in another.
+        """
+        newest = None
+        for event in events:
+            if tree is None or isinstance(event, RunHead):
+                self.add(event)
+            else:
+                newest = event
+        if tree is not None:
+            self.follow(tree, newest)
+
+    def add(self, event: RunHead | DecodingStep) -> None:
+        """Takes the head, or the next step where there is one branch only."""
+        if isinstance(event, DecodingStep):
+            self._branches[self.branch].add(event)
+            self._write(self.branch, event)
+            return
+        self._head = to_json({**head_fields(event), "live": self.is_live})
+        self._model = event.model
+        self._prompt_ids = [token.token_id for token in event.prompt]
+        self._prompt = "".join(token.text for token in event.prompt)
+        self._branches[0] = BranchLog(prompt=self._prompt)
+
+    def follow(self, tree: DecodingTree, newest: DecodingStep | None = None) -> None:
+        """Takes all that a tree holds and that is not known yet.
+
+        Args:
+            tree: of the run.
+            newest: the step that was written last, where it is known.
+        """
+        with self._lock:
+            branches = list(tree.branches)
+            for branch in branches:
+                if branch.number == len(self._branches):
+                    before = tree.path(branch.number, branch.at)
+                    place = branch.parent, branch.at, self._prompt
+                    self._branches.append(BranchLog(*place, before))
+                for step in branch.steps[len(self._branches[branch.number].steps) :]:
+                    self._branches[branch.number].add(step)
+                if newest is not None and holds(branch, newest):
+                    self._write(branch.number, newest)
+            # A step's change and note are there before it is.
+            self._changes, self._notes = change_fields(branches), note_fields(branches)
+
+    @property
+    def tokens(self) -> RunTokens:
+        """The prompt's tokens and those of the branch that is written."""
+        made = self._model
+        facts = ("", "", 0) if made is None else (made.name, made.dtype, made.vocab_size)
+        return RunTokens(list(self._prompt_ids), self._tokens_of(self.branch), *facts)
+
+    def next_frame(self, message: Message | None = None) -> str:
+        """What no frame has carried yet: the head, once, and the newest steps."""
+        with self._lock:
+            written, told = self._branches[self.branch], (len(self._notes), len(self._changes))
+            start, written.sent = written.sent, written.length
+            with_head, self._head_sent = not self._head_sent, self.has_head
+            with_tree, self._tree_due = self._tree_due or len(self._branches) > 1, False
+            with_news, self._told = told != self._told, told
+        return self._frame(self.branch, start, with_head, with_tree, with_news, message)
+
+    def frame_from(self, start: int, branch: int | None = None) -> str:
+        """A branch's own steps from `start` on; the head when that is the first of all."""
+        shown = self.branch if branch is None else min(branch, len(self._branches) - 1)
+        log = self._branches[shown]
+        return self._frame(shown, min(max(start, log.at), log.length), start <= 0, True, True)
+
+    def frames(self) -> Iterator[str]:
+        """All of it, one frame for each branch."""
+        last = len(self._branches) - 1
+        for number in range(last + 1):
+            self.branch, self.state = number, "finished" if number == last else "decoding"
+            yield self.next_frame()
+
+    def _write(self, branch: int, step: DecodingStep) -> None:
+        under_way = "prefill" if step.phase == "score" else "decoding"
+        self.branch, self.state = branch, "finished" if step.finish_reason else under_way
+
+    def _tokens_of(self, number: int) -> list[tuple[int, str]]:
+        following: int | None = number
+        tokens: list[tuple[int, str]] = []
+        end = self._branches[number].length
+        while following is not None:
+            branch = self._branches[following]
+            tokens[:0] = branch.tokens[: max(0, end - branch.at)]
+            following, end = branch.parent, min(end, branch.at)
+        return tokens
+
+    def _frame(
+        self,
+        branch: int,
+        start: int,
+        with_head: bool,
+        with_tree: bool,
+        with_news: bool,
+        message: Message | None = None,
+    ) -> str:
+        known: dict[str, Any] = {
+            "run": self.log_id,
+            "state": self.state,
+            "message": message,
+            "progress": self.progress if self.state == "prefill" else None,
+            "b": branch,
+        }
+        if with_tree:
+            known["tree"] = [[log.parent, log.at, log.length] for log in self._branches]
+        if with_news:
+            known |= {"notes": self._notes, "changes": self._changes}
+        head = f',"head":{self._head}' if with_head and self._head else ""
+        log = self._branches[branch]
+        steps = log.steps[start - log.at :]
+        return (
+            f'{to_json(known)[:-1]}{head},"start":{start},"total":{start + len(steps)},'
+            f'"steps":[{",".join(steps)}]}}'
+        )
+
+
+class Log(Protocol):
+    """What is kept of a run or of a longer job."""
+
+    log_id: str
+
+    @property
+    def total(self) -> int:
+        """Steps or rows so far."""
+
+    def frame_from(self, start: int) -> str:
+        """A frame with all of them from `start` on."""
+
+
+L = TypeVar("L", bound=Log)
+
+
+class LastLogs(Generic[L]):
+    """The last logs, for a browser that missed some frames."""
+
+    def __init__(
+        self, kept: int = LOGS_KEPT, rebuild: Callable[[str], L | None] | None = None
+    ) -> None:
+        """None is known yet.
+
+        Args:
+            kept: how many.
+            rebuild: makes a log that is asked for and not kept, of its id; `None` where it
+                cannot.
+        """
+        self._kept = kept
+        self._rebuild = rebuild
+        self._logs: OrderedDict[str, L] = OrderedDict()
+        self._lock = Lock()
+
+    def keep(self, log: L) -> None:
+        """Remembers a log; the oldest beyond the bound are forgotten."""
+        with self._lock:
+            self._logs[log.log_id] = log
+            while len(self._logs) > self._kept:
+                self._logs.popitem(last=False)
+
+    def find(self, log_id: str) -> L | None:
+        """The log; `None` for one that is not known (any more)."""
+        with self._lock:
+            log = self._logs.get(log_id)
+        if log is None and self._rebuild is not None:
+            log = self._rebuild(log_id)
+            if log is not None:
+                self.keep(log)
+        return log
+
+    def frame_from(self, log_id: str, start: int) -> str | None:
+        """A frame with what came from `start` on; `None` for a log that is not known."""
+        log = self.find(log_id)
+        return None if log is None else log.frame_from(min(max(0, start), log.total))

@@ -1,0 +1,1 @@
+"""A run that can be paused, rewound, forked and inspected."""

@@ -1,0 +1,353 @@
+"""The one live cache of a session, and what it takes to have it end at another place."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import (
+    Cache,
+    DummyLayer,
+    DynamicCache,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionCacheLayerMixin,
+    QuantizedCache,
+    StaticLayer,
+)
+
+from decoding.core.generation import Generation
+from decoding.core.inference import OnPrefill, cache_size, continues, infer, read, reads_alike
+from decoding.memory.kv_cache import CACHE_NAMES, cache_of, held_by_layer, storage_bytes
+from decoding.records.step import KVCacheSize
+
+MAX_PARKED = 64  # each holds a list of all ids, which no byte of a cache stands for
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How the cache came to end where it does.
+
+    Attributes:
+        reused: positions taken as they were.
+        fed: tokens that were read again.
+        reason: why not all were reused, see `Restoration`.
+    """
+
+    reused: int
+    fed: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parked:
+    """Keys and values of positions that another branch left behind.
+
+    Attributes:
+        ids: all tokens up to the last of these positions.
+        start: the first of them.
+        layers: keys and values of each layer; `None` of one that holds none.
+        bytes: of these.
+    """
+
+    ids: list[int]
+    start: int
+    layers: list[tuple[Tensor, Tensor] | None]
+    bytes: int
+
+
+class BranchCache:
+    """A model's inputs, the cache among them, and the ids that the cache has read.
+
+    Attributes:
+        generation: in force; its `model_kwargs` hold the live cache and nothing else does.
+        ids: what the cache has read.
+    """
+
+    def __init__(self, model: Any, prepare: Callable[[], Generation]) -> None:
+        """Nothing is read yet.
+
+        Args:
+            model: the transformers model.
+            prepare: makes the inputs for the prompt, with a new and empty cache.
+        """
+        self.generation = prepare()
+        self.ids: list[int] = []
+        self._model = model
+        self._prepare = prepare
+        self._prompt_tokens = int(self.generation.input_ids.shape[1])
+        self._parked: list[_Parked] = []
+        self._parked_bytes = self._most_bytes = 0
+        self._why_empty: str | None = None
+        self._inside: weakref.ref[Tensor] | None = None
+        self._parks = True
+        self._keepers = [m for m in model.modules() if "recurrent_states" in vars(m)]
+
+    @property
+    def size(self) -> KVCacheSize | None:
+        """Of the live cache; `None` while there is none."""
+        return cache_size(self.generation, len(self.ids)) if self.ids else None
+
+    @property
+    def held_bytes(self) -> int:
+        """In memory for the live cache and what is parked, views counted by what they keep."""
+        cache = cache_of(self.generation.model_kwargs)
+        return (0 if cache is None else storage_bytes(_live(cache))) + self._parked_bytes
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether all that was read has been let go of."""
+        return self.generation.config.use_cache and not self.ids and self._why_empty is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is nothing to go on from, as the next inference would."""
+        if not self.generation.config.use_cache:
+            return False
+        return not self.ids or self._state_inside() is not (self._inside and self._inside())
+
+    def configure(self, generation: Generation) -> None:
+        """Other processors and criteria; the cache stays, where it is long enough."""
+        is_longer = generation.config.max_length > self.generation.config.max_length
+        if is_longer and _is_static(cache_of(self.generation.model_kwargs)):
+            if self.ids:
+                self.drop("static")
+            self.generation.model_kwargs.clear()
+        self.generation = replace(generation, model_kwargs=self.generation.model_kwargs)
+
+    def drop(self, reason: str | None = "evicted") -> None:
+        """Lets go of everything that was read; `reason` is told when it is read again."""
+        self.ids = []
+        self.generation.model_kwargs.clear()
+        self._parked.clear()
+        self._parked_bytes = 0
+        self._why_empty = reason
+
+    def beside(self) -> BranchCache:
+        """Another one for the same ids, which may go anywhere and leaves this as it is."""
+        other = copy.copy(self)
+        other.ids, other._parked, other._parks = list(self.ids), list(self._parked), False
+        other.generation = replace(self.generation, model_kwargs={})
+        reason = self._obstacle()
+        if reason is not None:
+            other.drop(reason if self.ids else self._why_empty)
+            return other
+        for name, value in self.generation.model_kwargs.items():
+            other.generation.model_kwargs[name] = _twin(value) if name in CACHE_NAMES else value
+        return other
+
+    def infer(
+        self, ids: Tensor, ids_list: list[int], is_first: bool, on_prefill: OnPrefill | None
+    ) -> tuple[Tensor, int]:
+        """The logits after `ids`: the cache has read all but the last of them, or none.
+
+        Args:
+            ids: (1, tokens).
+            ids_list: the same on the host.
+            is_first: whether they are the prompt and nothing more.
+            on_prefill: called as in `read`, while the prompt is read.
+        """
+        prefills = not self.ids if self.generation.config.use_cache else is_first
+        if not self.generation.model_kwargs:
+            self._renew()
+        if prefills or not self.generation.config.use_cache:
+            self._fit(ids.shape[1])
+        outcome = infer(self._model, self.generation, ids, 0 if prefills else 1, on_prefill)
+        if self.ids:
+            self.ids.append(ids_list[-1])
+        else:
+            self.ids = list(ids_list)
+        self._remember_inside()
+        return outcome
+
+    def go_to(self, ids: list[int], on_prefill: OnPrefill | None = None) -> Place | None:
+        """Has the cache hold these ids; `None` where it does or where there is no cache.
+
+        Where it has to begin anew and not even the whole prompt is wanted, it is left empty:
+        the next inference is a prefill.
+        """
+        if not self.generation.config.use_cache or (self.ids == ids and not self.is_lost):
+            return None
+        reason = self._obstacle()
+        if reason is None:
+            kept = _shared(self.ids, ids)
+            self._crop(kept)
+            kept = self._join(ids, kept)
+            reason = "other_branch" if kept < len(ids) else None
+        else:
+            kept, first = 0, self._why_empty is None and not self.ids
+            self.drop(reason)
+            if len(ids) < self._prompt_tokens:
+                return None if first else Place(0, 0, reason)
+        self._read(ids, kept, on_prefill)
+        return Place(kept, len(ids) - kept, reason)
+
+    def _obstacle(self) -> str | None:
+        """Why the cache cannot be cropped; `None` where it can."""
+        if self.is_lost:
+            return self._why_empty or "evicted"
+        cache = cache_of(self.generation.model_kwargs)
+        layers = getattr(cache, "layers", ())
+        if isinstance(cache, QuantizedCache):
+            return "quantized"
+        if self._model._is_stateful or not isinstance(cache, Cache) or _has_states(cache):
+            return "state"
+        if _is_static(cache):
+            return "static"
+        if any(_has_slid(layer) for layer in layers):
+            return "sliding"
+        plain = all(type(layer) in _CROPPED for layer in layers)
+        is_known = type(cache) is DynamicCache and not cache.offloading and plain
+        return None if is_known and continues(self._model, cache) else "unknown"
+
+    def _crop(self, positions: int) -> None:
+        """Drops what comes after, and parks it; the next inference frees the memory behind it."""
+        if positions == len(self.ids):
+            return
+        cache = cache_of(self.generation.model_kwargs)
+        assert cache is not None
+        if self._parks:
+            self._park(cache, positions)
+        for layer in filter(_is_filled, cache.layers):
+            layer.keys = layer.keys[..., :positions, :]
+            layer.values = layer.values[..., :positions, :]
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                layer.cumulative_length = positions
+        self.ids = self.ids[:positions]
+
+    def _park(self, cache: Any, start: int) -> None:
+        """What is parked stays within a count, and the most that the live cache has ever held."""
+        self._most_bytes = max(self._most_bytes, storage_bytes(_live(cache)))
+        if any(part.start <= start and part.ids == self.ids for part in self._parked):
+            return
+        layers = [
+            (layer.keys[..., start:, :].clone(), layer.values[..., start:, :].clone())
+            if _is_filled(layer)
+            else None
+            for layer in cache.layers
+        ]
+        held = storage_bytes(chain.from_iterable(filter(None, layers)))
+        self._parked.append(_Parked(self.ids, start, layers, held))
+        self._parked_bytes += held
+        while self._parked_bytes > self._most_bytes or len(self._parked) > MAX_PARKED:
+            self._unpark(self._parked[0])
+
+    def _unpark(self, part: _Parked) -> None:
+        self._parked.remove(part)
+        self._parked_bytes -= part.bytes
+
+    def _join(self, ids: list[int], kept: int) -> int:
+        """Puts back what is parked of the way on to `ids`; how far that goes."""
+        while usable := [part for part in self._parked if part.start <= kept]:
+            part = max(usable, key=lambda part: _shared(part.ids, ids))
+            reach = _shared(part.ids, ids)
+            if reach <= kept:
+                break
+            self._put_back(part, kept, reach)
+            kept = reach
+            if reach == len(part.ids):
+                self._unpark(part)
+        return kept
+
+    def _put_back(self, part: _Parked, kept: int, reach: int) -> None:
+        cache = cache_of(self.generation.model_kwargs)
+        assert cache is not None
+        wanted = slice(kept - part.start, reach - part.start)
+        for layer, pair in zip(cache.layers, part.layers, strict=True):
+            if pair is None:
+                continue
+            layer.keys = torch.cat([layer.keys, pair[0][..., wanted, :]], dim=-2)
+            layer.values = torch.cat([layer.values, pair[1][..., wanted, :]], dim=-2)
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                layer.cumulative_length = reach
+        self.ids = part.ids[:reach]
+
+    def _read(self, ids: list[int], kept: int, on_prefill: OnPrefill | None) -> None:
+        if not self.generation.model_kwargs:
+            self._renew()
+        if kept == len(ids):
+            self._fit(kept + 1)
+            return
+        wanted = torch.tensor([ids], device=self.generation.input_ids.device)
+        # What a quantized cache stores, and what a model that looks ahead sees, depends on what
+        # was read together.
+        by_one = isinstance(cache_of(self.generation.model_kwargs), QuantizedCache)
+        whole = self._prompt_tokens if by_one or not reads_alike(self._model) else len(ids)
+        self._fit(whole)
+        read(self._model, self.generation, wanted[:, :whole], kept, on_prefill)
+        for end in range(whole + 1, len(ids) + 1):
+            infer(self._model, self.generation, wanted[:, :end], 1)
+            if on_prefill is not None:
+                on_prefill(end, len(ids))
+        self.ids = list(ids)
+        self._remember_inside()
+
+    def _renew(self) -> None:
+        self.generation.model_kwargs = self._prepare().model_kwargs
+
+    def _remember_inside(self) -> None:
+        inside = self._state_inside()
+        self._inside = None if inside is None else weakref.ref(inside)
+
+    def _state_inside(self) -> Tensor | None:
+        """Of a model that keeps its state in itself: whoever runs it next puts another there."""
+        states = (vars(module)["recurrent_states"] for module in self._keepers)
+        return next((state for state in states if isinstance(state, Tensor)), None)
+
+    def _fit(self, tokens: int) -> None:
+        """Has what goes along with the ids be as long as `tokens` of them."""
+        inputs = self.generation.model_kwargs
+        for name in (*_REPEATED, "position_ids"):
+            value = inputs.get(name)
+            if not isinstance(value, Tensor):
+                continue
+            more = max(0, tokens - value.shape[-1])
+            added = value[..., -1:].expand(*value.shape[:-1], more)
+            if name == "position_ids":
+                added = added + torch.arange(1, more + 1, device=value.device)
+            inputs[name] = torch.cat([value[..., :tokens], added], dim=-1)
+
+
+_CROPPED = {DummyLayer, DynamicLayer, DynamicSlidingWindowLayer}
+_REPEATED = ("attention_mask", "token_type_ids", "mm_token_type_ids")
+
+
+def _twin(cache: Any) -> Any:
+    """The same keys and values in layers of its own, which grow by concatenation."""
+    twin = copy.copy(cache)
+    twin.layers = [copy.copy(layer) for layer in cache.layers]
+    return twin
+
+
+def _live(cache: Any) -> list[Any]:
+    return list(chain.from_iterable(held_by_layer(cache)))
+
+
+def _is_filled(layer: Any) -> bool:
+    return isinstance(getattr(layer, "keys", None), Tensor) and layer.keys.dim() > 1
+
+
+def _is_static(cache: Any) -> bool:
+    return any(isinstance(layer, StaticLayer) for layer in getattr(cache, "layers", ()))
+
+
+def _has_states(cache: Cache) -> bool:
+    layers = (isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
+    return any(layers) or hasattr(cache, "linear_cache")
+
+
+def _has_slid(layer: Any) -> bool:
+    is_sliding = isinstance(layer, DynamicSlidingWindowLayer) and _is_filled(layer)
+    return is_sliding and layer.keys.shape[-2] != layer.cumulative_length
+
+
+def _shared(one: list[int], other: list[int]) -> int:
+    """How many ids two lists begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))

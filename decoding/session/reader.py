@@ -1,0 +1,148 @@
+"""A model at a place of a text: it reads on to another place, and takes the next step there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from decoding.core.choice import check_valid, choose, finish_reason, make_step
+from decoding.core.detokenizer import Detokenizer
+from decoding.core.generation import Generation
+from decoding.core.inference import OnPrefill, cache_size
+from decoding.memory.allocator import memory_in_use
+from decoding.memory.devices import computing_devices
+from decoding.records.step import DecodingStep
+from decoding.records.tree import Restoration, given_tokens
+from decoding.session.branch_cache import BranchCache
+from decoding.session.draws import Draws
+from decoding.strategies.forced import wait_for
+
+if TYPE_CHECKING:
+    from decoding.models.loading import LanguageModel
+
+
+class Engine:
+    """Holds the live cache, and what goes along with the text that it has read.
+
+    Attributes:
+        lm: the model.
+        cache: made ready by `make_ready`.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        prepare: Callable[[], Generation],
+        draws: Draws,
+        top_candidates: int,
+    ) -> None:
+        """Nothing is read; `prepare` makes the inputs for the prompt, with a new cache."""
+        self.lm = lm
+        self.cache = BranchCache(lm.model, prepare)
+        self._prompt_tokens = int(self.cache.generation.input_ids.shape[1])
+        self._draws = draws
+        self._top_candidates = top_candidates
+        self._devices = computing_devices(lm.model)
+        self._is_ready = self._is_away = False
+
+    def stand(self, prompt_ids: list[int], path: list[DecodingStep]) -> None:
+        """The next step comes after these; nothing is read yet."""
+        self._ids = prompt_ids + [step.token_id for step in path]
+        self._given = given_tokens(path)
+        self._tokens = self.tensor(self._ids)
+        self._detokenizer = Detokenizer.after(
+            self.lm.tokenizer, ((step.token_id, step.text) for step in path)
+        )
+        self._is_ready = False
+
+    def make_ready(self, on_prefill: OnPrefill | None) -> Restoration | None:
+        """Has the cache hold all but the last token; `None` where there was nothing to do."""
+        if self._is_ready and not self.cache.is_lost:
+            return None
+        started = time.perf_counter()
+        place = self.cache.go_to(self._ids[:-1], on_prefill)
+        was_away, self._is_away, self._is_ready = self._is_away, False, True
+        if place is None:
+            return None
+        wait_for(self.lm.device)
+        seconds = time.perf_counter() - started
+        index = len(self._ids) - self._prompt_tokens
+        reason = "evicted" if was_away and place.fed else place.reason
+        return Restoration(index, place.reused, place.fed, seconds, reason)
+
+    def step(
+        self, token_id: int | None, on_prefill: OnPrefill | None
+    ) -> tuple[DecodingStep, Tensor]:
+        """One inference, and the token that is chosen, or that is forced.
+
+        Returns:
+            The step, and its raw logits, (vocab_size,) float32.
+
+        Raises:
+            LogitsError: the model returned NaN or nothing finite.
+        """
+        generation, index = self.cache.generation, len(self._ids) - self._prompt_tokens
+        draw = index - self._given
+        started = time.perf_counter()
+        logits, fed = self.cache.infer(self._tokens, self._ids, index == 0, on_prefill)
+        self._draws.width = int(logits.shape[-1])
+        draws = token_id is None and bool(generation.config.do_sample)
+        rng = self._draws.generator(draw) if draws else None
+        measured, tokens = choose(
+            generation, self._tokens, logits, rng, self._top_candidates, token_id
+        )
+        seconds = time.perf_counter() - started
+        check_valid(self.lm, measured, index)
+        if draws:
+            self._draws.drawn(draw)
+        self._draws.before(draw + 1)  # now that no clock runs, for whoever draws or asks later
+        step = make_step(
+            self.lm,
+            measured,
+            self._detokenizer,
+            index=index,
+            phase="prefill" if index == 0 and fed >= self._prompt_tokens else "decode",
+            input_tokens=fed,
+            seconds=seconds,
+            kv_cache=cache_size(generation, fed_tokens=tokens.shape[1] - 1),
+            finish_reason=finish_reason(generation, measured),
+            memory=memory_in_use(*self._devices),
+            is_forced=token_id is not None,
+        )
+        self._tokens = tokens
+        self._ids.append(measured.token_id)
+        return step, logits[0]
+
+    def aside(
+        self, ids: list[int], on_prefill: OnPrefill | None = None
+    ) -> tuple[Tensor, Restoration]:
+        """The raw logits after other ids, and what that took.
+
+        The live cache stays as it is, but where it was dropped it is the one that reads, so that
+        whoever looks around does not read everything again each time.
+        """
+        started = time.perf_counter()
+        if self.cache.is_dropped:
+            self._is_away, self._is_ready = True, False
+        cache = self.cache if self._is_away else self.cache.beside()
+        index = len(ids) - self._prompt_tokens
+        try:
+            place = cache.go_to(ids[:-1], on_prefill)
+            logits, fed = cache.infer(self.tensor(ids), ids, index == 0, on_prefill)
+        except BaseException:
+            if self._is_away:
+                self.cache.drop()
+            raise
+        wait_for(self.lm.device)
+        seconds = time.perf_counter() - started
+        if place is None:
+            return logits[0], Restoration(index, len(ids) - fed, 0, seconds)
+        return logits[0], Restoration(index, place.reused, place.fed, seconds, place.reason)
+
+    def tensor(self, ids: list[int]) -> Tensor:
+        """(1, tokens) on the model's device."""
+        return torch.tensor([ids], device=self.lm.device)

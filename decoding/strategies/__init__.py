@@ -1,0 +1,1 @@
+"""Other ways through a model than one token after another."""

@@ -1,0 +1,1 @@
+"""How sure a model was, and how far that can be trusted."""
