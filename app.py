@@ -31,7 +31,7 @@ from decoding.page.layout.events import (
 )
 from decoding.page.layout.page import build_page, head
 from decoding.page.options import ALL_INTERFACES, read_options
-from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer, Switches
+from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer
 from decoding.page.requests.orders import read_place
 from decoding.page.requests.settings import DEFAULT_LIMITS, Limits, read_request, read_score_request
 from decoding.page.serving import LOCAL_HOSTS, middleware, routes
@@ -39,14 +39,15 @@ from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.questions import Inspections
 from decoding.page.visitors.queue import Line
 from decoding.page.visitors.runs import Runs
+from decoding.page.visitors.switches import Switches
 from decoding.page.visitors.traces import Traces
 from decoding.records.errors import DecodingError, ModelLoadError
 from decoding.records.requests import ModelChoice, RunRequest, ScoreRequest
 from decoding.records.trace_file import LARGEST_BYTES
 
 if TYPE_CHECKING:
+    from decoding.core.language_model import LanguageModel
     from decoding.models.fit import Room
-    from decoding.models.loading import LanguageModel
 
 SPACE_GPU_SECONDS = 120
 SECONDS_A_FILE_IS_KEPT = 600  # that was uploaded and not opened

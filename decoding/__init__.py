@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from decoding.core.cache_kinds import cache_settings
     from decoding.core.decoder import decode
+    from decoding.core.language_model import LanguageModel
     from decoding.core.prompts import prompt_token_ids
     from decoding.costs.caches import compare_caches
     from decoding.costs.forecast import MemoryForecast, forecast_memory
     from decoding.costs.precisions import compare_precisions
     from decoding.costs.roofline import measure_roofline, roofline_points
-    from decoding.models.loading import LanguageModel, load_model
+    from decoding.models.loading import load_model
+    from decoding.records.answers import AnswerAgreement, SampledAnswer, TruthOpinion
     from decoding.records.comparisons import (
         ComparedStep,
         PrecisionStart,
@@ -46,14 +48,7 @@ if TYPE_CHECKING:
     from decoding.session.stages import Stage
     from decoding.strategies.samples import sample_answers, sampled_cost
     from decoding.strategies.scoring import TextScore, score, scored_ids, text_score
-    from decoding.trust.agreement import (
-        AnswerAgreement,
-        SampledAnswer,
-        TruthOpinion,
-        compare_answers,
-        sampled_confidence,
-        semantic_entropy_bits,
-    )
+    from decoding.trust.agreement import compare_answers, sampled_confidence, semantic_entropy_bits
     from decoding.trust.calibration import (
         CalibratingTemperature,
         Reliability,
@@ -69,10 +64,8 @@ if TYPE_CHECKING:
     from decoding.trust.words import Word, claim_steps, words_of
 
 _ROOMS = {
+    "records.answers": ("AnswerAgreement", "SampledAnswer", "TruthOpinion"),
     "trust.agreement": (
-        "AnswerAgreement",
-        "SampledAnswer",
-        "TruthOpinion",
         "compare_answers",
         "sampled_confidence",
         "semantic_entropy_bits",
@@ -96,6 +89,7 @@ _ROOMS = {
         "RooflinePoint",
     ),
     "trust.signals": ("answer_confidence",),
+    "core.language_model": ("LanguageModel",),
     "core.decoder": ("decode",),
     "records.errors": (
         "ContextLengthError",
@@ -113,14 +107,14 @@ _ROOMS = {
     "session.inspection": ("Inspection", "inspect_step"),
     "trust.doubt": ("WordMarker",),
     "trust.meaning": ("group_answers",),
-    "models.loading": ("LanguageModel", "load_model"),
+    "models.loading": ("load_model",),
     "costs.precisions": ("compare_precisions",),
     "core.prompts": ("prompt_token_ids",),
     "costs.roofline": ("measure_roofline", "roofline_points"),
     "records.requests": ("InspectRequest",),
     "strategies.samples": ("sample_answers", "sampled_cost"),
     "strategies.scoring": ("TextScore", "score", "scored_ids", "text_score"),
-    "session.session": ("DecodingSession",),
+    "console.notebook": ("DecodingSession",),
     "session.stages": ("Stage",),
     "records.step": ("Candidate", "DecodingStep", "KVCacheSize"),
     "records.trace": ("DecodingTrace",),

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from decoding.console.colours import safe_text
 from decoding.console.options import add_model_options, load_named_model
 from decoding.records.errors import DecodingError
+from decoding.trust.evaluation.questions import OWN_QUESTIONS
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
     from decoding.trust.evaluation.folder import EvaluationFolder
     from decoding.trust.evaluation.questions import Question
 
-DEFAULT_QUESTIONS = Path(__file__).parents[1] / "trust" / "evaluation" / "questions.json"
 LINE_EVERY = 10  # questions, where the progress is no terminal's line
 
 
@@ -29,7 +29,7 @@ def add_evaluate_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--questions",
         type=Path,
-        default=DEFAULT_QUESTIONS,
+        default=OWN_QUESTIONS,
         metavar="FILE",
         help="a JSON list of question, answers, topic and source; this project's own without",
     )
@@ -77,7 +77,7 @@ def _settings(
     lm: LanguageModel, questions: Sequence[Question], options: argparse.Namespace
 ) -> dict[str, Any]:
     """All that the answers hang on, as JSON has it."""
-    from decoding.records.trace import library_versions
+    from decoding.session.recording import library_versions
 
     return {
         "model": lm.name,

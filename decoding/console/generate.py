@@ -18,7 +18,7 @@ from decoding.records.errors import PromptError
 from decoding.records.strict_json import plain_record
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
     from decoding.records.step import DecodingStep
     from decoding.session.session import DecodingSession
 

@@ -6,12 +6,10 @@ import time
 import weakref
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from decoding.console.notebook_html import session_html
-
-if TYPE_CHECKING:
-    from decoding.session.session import DecodingSession
+from decoding.session.session import DecodingSession
 
 SECONDS_APART = 0.25
 TIMES_APART = 10  # drawing takes a tenth of the time at most, however long the text is
@@ -83,3 +81,6 @@ def catch_up_all(_result: object = None) -> None:
     """At the end of a cell: what was left out for speed is shown before the notebook goes on."""
     for screen in list(_screens.values()):
         screen.catch_up()
+
+
+DecodingSession.displayed_by = show_session

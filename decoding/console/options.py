@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 
 def add_model_options(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from decoding.records.errors import GenerationConfigError
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 CacheKind = Literal[
     "none", "dynamic", "static", "quantized", "quantized_4bit", "quantized_2bit", "offloaded"

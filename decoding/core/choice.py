@@ -22,7 +22,7 @@ from decoding.records.step import (
 )
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 
 def choose(

@@ -20,7 +20,7 @@ from decoding.records.errors import GenerationConfigError
 from decoding.records.step import DecodingStep
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 
 def decode(

@@ -11,7 +11,7 @@ from decoding.records.model_facts import ModelFacts
 from decoding.records.requests import PromptToken, RunHead, RunRequest
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 SAMPLING_CONFIG = (
     "temperature",

@@ -29,7 +29,7 @@ from decoding.records.errors import ContextLengthError, DecodingError, Generatio
 from decoding.records.step import FinishReason
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 FINISH_REASONS: dict[type, FinishReason] = {
     EosTokenCriteria: "eos",

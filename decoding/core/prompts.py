@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from decoding.records.errors import ContextLengthError, PromptError
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 Prompt = str | Sequence[dict[str, Any]] | Sequence[int]
 

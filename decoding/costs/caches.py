@@ -17,7 +17,7 @@ from decoding.records.errors import GenerationConfigError, LogitsError
 from decoding.strategies.forced import ForcedRun
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 __all__ = ["CacheKind", "ComparedStep", "Side", "cache_settings", "compare_caches"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedConfig
 
+from decoding.core.language_model import LanguageModel
 from decoding.memory.allocator import free_memory, in_words, total_memory
 from decoding.memory.blueprint import Blueprint, blueprint
 from decoding.memory.devices import computing_devices
 from decoding.models.config import read_config
 from decoding.models.fit import ROOM_TO_COMPUTE_BYTES, devices_for
-from decoding.models.loading import LanguageModel
 from decoding.models.placement import QUANTIZATIONS, Placement, device_map, pick_device, pick_dtype
 from decoding.models.source import local_path
 from decoding.records.errors import ModelLoadError

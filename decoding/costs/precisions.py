@@ -24,7 +24,7 @@ from decoding.records.errors import GenerationConfigError, LogitsError
 from decoding.strategies.forced import ForcedRun
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 __all__ = [
     "PrecisionEvent",

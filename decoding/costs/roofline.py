@@ -11,12 +11,13 @@ import torch
 
 from decoding.core.inference import OnPrefill
 from decoding.memory.blueprint import blueprint
+from decoding.memory.devices import wait_for
 from decoding.records.comparisons import Roofline, RooflinePoint, Side
 from decoding.records.errors import DecodingError
-from decoding.strategies.forced import ForcedRun, wait_for
+from decoding.strategies.forced import ForcedRun
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 __all__ = ["Roofline", "RooflinePoint", "measure_roofline", "roofline_points"]
 

@@ -14,7 +14,7 @@ from decoding.records.errors import SessionError
 
 if TYPE_CHECKING:
     from decoding.core.inference import OnPrefill
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
     from decoding.session.session import DecodingSession
 
 COUNT = 8

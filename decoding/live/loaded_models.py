@@ -10,8 +10,8 @@ from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice
 
 if TYPE_CHECKING:
+    from decoding.core.language_model import LanguageModel
     from decoding.models.fit import Room
-    from decoding.models.loading import LanguageModel
 
 Progress = Callable[[str, int | None, int | None], None]
 Load = Callable[[Progress], "LanguageModel"]

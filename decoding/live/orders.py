@@ -13,7 +13,7 @@ from decoding.records.tree import MAX_STEPS, given_tokens
 
 if TYPE_CHECKING:
     from decoding.core.inference import OnPrefill
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
     from decoding.session.inspection import Inspection
     from decoding.session.session import DecodingSession
 

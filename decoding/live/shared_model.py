@@ -13,7 +13,7 @@ from decoding.records.requests import ModelChoice, ModelStatus
 
 if TYPE_CHECKING:
     from decoding.core.inference import OnPrefill
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 T = TypeVar("T")
 LoadAs = Callable[[str | None], "LanguageModel"]

@@ -11,7 +11,7 @@ from decoding.records.requests import RunRequest, ScoreRequest
 from decoding.records.step import DecodingStep
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 StepOrError = DecodingStep | DecodingError
 Steps = Callable[[list[int], RunRequest | ScoreRequest], Iterator[StepOrError]]

@@ -21,7 +21,7 @@ from transformers import (
 from decoding.memory.cache_layers import cache_layers_of, config_value, context_length
 from decoding.memory.kv_cache import CACHE_NAMES, cache_of
 from decoding.memory.packed_weights import weight_bytes
-from decoding.models.config import check_parts
+from decoding.memory.parts import check_parts
 from decoding.records.errors import ModelLoadError
 from decoding.records.model_facts import CacheLayer
 

@@ -87,3 +87,9 @@ def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
         if state is not None:
             yield from ((name, v) for v in state.as_dict().values() if isinstance(v, Tensor))
     yield from model.named_buffers()
+
+
+def wait_for(device: torch.device) -> None:
+    """Until a device has done what it was given; a clock read before that shows nothing."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
+from decoding.memory.parts import check_parts
 from decoding.models.checkpoint import check_config, check_gguf, read_json, without_config
 from decoding.models.default_model import DEFAULT_MODEL_NAME
 from decoding.models.hub import hub_config
@@ -16,13 +15,6 @@ from decoding.models.source import local_path
 from decoding.records.errors import ModelLoadError
 
 DEFAULT_CONFIG = Path(__file__).with_name("default_config.json")
-# The largest models have some 130 layers and 512 experts; a config may claim anything.
-MOST_PARTS = 2048
-MOST_EXPERTS = 32_768  # Doge's are rows of a table
-COUNTS_PARTS = re.compile(
-    r"(^|_)(n|num|number)_(\w+_)?(layers?|experts|blocks|inputs|states)$|^attention_types$"
-)
-LISTS_PARTS = re.compile(r"layer|block|type|pattern")
 
 
 def read_config(name_or_path: str | Path | None, name: str | None = None) -> PreTrainedConfig:
@@ -50,20 +42,6 @@ def read_config(name_or_path: str | Path | None, name: str | None = None) -> Pre
     if "config.json" not in names:
         raise ModelLoadError(without_config(names, name))
     return _from_file(path / "config.json", name)
-
-
-def check_parts(config: dict[str, Any], name: str) -> None:
-    """Raises `ModelLoadError` when a config asks for more layers or experts than there can be.
-
-    Each is an object of Python, even where no weight is made: a billion would never end.
-    """
-    for key, value in _numbers(config):
-        most = MOST_EXPERTS if key.endswith("experts") else MOST_PARTS
-        if COUNTS_PARTS.search(key) and value > most:
-            raise ModelLoadError(
-                f"{name} has {key}={value} in its config.json, which can be {most} at "
-                "most: the file is broken; fetch the model again or choose another."
-            )
 
 
 def _from_file(file: Path, name: str) -> PreTrainedConfig:
@@ -103,18 +81,3 @@ def _broken(name: str, error: Exception) -> ModelLoadError:
         f"The config of {name} is broken or cannot be used ({type(error).__name__}: "
         f"{lines[0][:200]}); fetch it again or choose another model."
     )
-
-
-def _numbers(content: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """The whole numbers of a config under their names, and how long its lists are."""
-    waiting: list[tuple[str, Any]] = list(content.items())
-    while waiting:
-        key, value = waiting.pop()
-        if isinstance(value, int):
-            yield key, value
-        elif isinstance(value, list):
-            if LISTS_PARTS.search(key):
-                yield f"num_{key}_layers", len(value)
-            waiting += [(key, item) for item in value[:MOST_PARTS]]
-        elif isinstance(value, dict):
-            waiting += [(str(name), item) for name, item in value.items()]

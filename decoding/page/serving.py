@@ -7,8 +7,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
@@ -19,11 +17,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from decoding.page.texts import ASSETS
+from decoding.page.files import ASSETS, PLOTLY
 
 FILES_ADDRESS = "live"
 TRACES_ADDRESS = "trace"
-PLOTLY = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 _INLINE_SCRIPT = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)

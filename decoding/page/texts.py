@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+from decoding.page.files import ASSETS
+
 LANGUAGES = ("en", "zh-TW")
 DEFAULT_LANGUAGE = "en"
 EVALUATION = "data/evaluation.json"

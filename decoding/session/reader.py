@@ -14,15 +14,14 @@ from decoding.core.detokenizer import Detokenizer
 from decoding.core.generation import Generation
 from decoding.core.inference import OnPrefill, cache_size
 from decoding.memory.allocator import memory_in_use
-from decoding.memory.devices import computing_devices
+from decoding.memory.devices import computing_devices, wait_for
 from decoding.records.step import DecodingStep
 from decoding.records.tree import Restoration, given_tokens
 from decoding.session.branch_cache import BranchCache
 from decoding.session.draws import Draws
-from decoding.strategies.forced import wait_for
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 
 class Engine:

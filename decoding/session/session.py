@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,11 +23,12 @@ from decoding.session.cursor import Cursor
 from decoding.session.draws import Draws
 from decoding.session.kept_logits import KeptLogits
 from decoding.session.reader import Engine
+from decoding.session.recording import Origin, origin_of, trace_of
 from decoding.session.settings import SessionSettings
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
-    from decoding.records.trace import DecodingTrace, Origin
+    from decoding.core.language_model import LanguageModel
+    from decoding.records.trace import DecodingTrace
 
 MAX_SEED = 2**64 - 1  # torch takes no larger one
 _STEP_BYTES, _CANDIDATE_BYTES = 1_000, 150  # measured, with the numbers and texts they hold
@@ -52,7 +53,10 @@ class DecodingSession:
         on_prefill: called with (tokens fed, tokens to be fed) while the prompt is read, or
             read again; what it raises ends the step and leaves the tree as it was.
         tried: what inspections have prepared for settings that are not in force.
+        displayed_by: what shows a session in a notebook, where there is such a room.
     """
+
+    displayed_by: ClassVar[Callable[[DecodingSession], None] | None] = None
 
     def __init__(
         self,
@@ -133,8 +137,6 @@ class DecodingSession:
     def origin(self) -> Origin:
         """What a trace tells of the model and the prompt; kept when the model goes."""
         if self._origin is None:
-            from decoding.records.trace import origin_of
-
             self._origin = origin_of(self.lm, self.prompt_ids)
         return self._origin
 
@@ -374,15 +376,13 @@ class DecodingSession:
 
     def trace(self) -> DecodingTrace:
         """All that is known of this run, as a record that can be written to a file."""
-        from decoding.records.trace import trace_of
-
         return trace_of(self)
 
     def _ipython_display_(self) -> None:
         """Shows the session in a notebook, and goes on showing it as it changes."""
-        from decoding.console.notebook import show_session
-
-        show_session(self)
+        if self.displayed_by is None:
+            raise NotImplementedError  # by which IPython goes on to the plain representation
+        self.displayed_by()
 
     def _run(self, turns: Iterable[int]) -> Iterator[DecodingStep]:
         for _ in turns:

@@ -17,7 +17,7 @@ from decoding.records.errors import GenerationConfigError
 from decoding.records.step import FinishReason
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 _CACHE_FIELDS = ("cache_implementation", "cache_config")
 

@@ -13,11 +13,12 @@ from decoding.core.cache_kinds import cache_settings
 from decoding.core.generation import prepare_generation
 from decoding.core.inference import OnPrefill, cache_size, free_cache, infer
 from decoding.core.prompts import prompt_token_ids
+from decoding.memory.devices import wait_for
 from decoding.records.comparisons import Side
 from decoding.records.errors import GenerationConfigError
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 
 class ForcedRun:
@@ -61,9 +62,3 @@ class ForcedRun:
         """Frees the cache, and the model too where nobody else holds it."""
         free_cache(self.generation)
         vars(self).clear()
-
-
-def wait_for(device: torch.device) -> None:
-    """Until a device has done what it was given; a clock read before that shows nothing."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)

@@ -17,11 +17,11 @@ from decoding.core.generation import Generation, prepare_generation
 from decoding.core.inference import cache_size, free_cache, infer
 from decoding.core.prompts import Prompt, prompt_token_ids
 from decoding.memory.kv_cache import cache_of
+from decoding.records.answers import CacheUse, SampledAnswer
 from decoding.records.errors import GenerationConfigError, LogitsError
-from decoding.trust.agreement import CacheUse, SampledAnswer
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 OnInference = Callable[[int, int], None]
 

@@ -20,7 +20,7 @@ from decoding.records.step import DecodingStep
 from decoding.strategies.windows import Window, blocks_of, logits_of, windows_of
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 
 @dataclass(frozen=True, slots=True)

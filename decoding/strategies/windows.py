@@ -23,7 +23,7 @@ from decoding.memory.kv_cache import cache_of
 from decoding.records.errors import GenerationConfigError
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 # Of one pass: numbers in its logits. On a CPU shorter passes take longer over all.
 MOST_LOGITS = 1 << 25

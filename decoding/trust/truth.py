@@ -13,11 +13,11 @@ from decoding.core.detokenizer import detokenize
 from decoding.core.generation import prepare_generation
 from decoding.core.inference import OnPrefill, free_cache, infer
 from decoding.core.prompts import Prompt, prompt_token_ids
+from decoding.records.answers import TruthOpinion
 from decoding.records.errors import GenerationConfigError, LogitsError
-from decoding.trust.agreement import TruthOpinion
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 _HEADER = 12  # characters before a user's message that tell where it begins
 _TRUE = ("True", " True", "true", " true", "TRUE", " TRUE")

@@ -15,7 +15,7 @@ from tiny import byte_tokenizer
 from decoding import LanguageModel
 from decoding.page import texts
 from decoding.page.wire.replay import replay_html
-from decoding.records.trace import trace_of
+from decoding.session.recording import trace_of
 from decoding.session.session import DecodingSession
 
 pytestmark = BROWSER_MARKS

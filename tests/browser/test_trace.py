@@ -19,8 +19,9 @@ from tiny import byte_tokenizer
 from decoding import LanguageModel
 from decoding.page.wire.frames import shown_text
 from decoding.page.wire.replay import replay_html
-from decoding.records.trace import DecodingTrace, trace_of
+from decoding.records.trace import DecodingTrace
 from decoding.records.trace_file import read_trace, trace_json
+from decoding.session.recording import trace_of
 from decoding.session.session import DecodingSession
 
 pytestmark = BROWSER_MARKS

@@ -167,7 +167,7 @@ def test_it_runs_as_a_module_and_help_needs_no_torch(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "longest context that fits here" in done.stdout
     code = (
-        "import sys; from decoding import command; command.parser().format_help(); "
+        "import sys; from decoding.console import main; main.parser().format_help(); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=120)

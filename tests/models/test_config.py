@@ -18,8 +18,9 @@ from tiny import tiny_model
 
 from decoding import ModelLoadError
 from decoding.memory.blueprint import blueprint
+from decoding.memory.parts import MOST_PARTS
 from decoding.models import hub as hub_room
-from decoding.models.config import DEFAULT_CONFIG, MOST_PARTS, read_config
+from decoding.models.config import DEFAULT_CONFIG, read_config
 from decoding.models.default_model import DEFAULT_MODEL_NAME, default_model_folder
 from decoding.models.progress import say_nothing
 

@@ -204,7 +204,7 @@ def test_a_damaged_left_over_is_fetched_again(index: Index, cache: Path) -> None
 PROCESS = """
 import sys, time
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {root!r}]
+sys.path[:0] = [{here!r}, {tests!r}, {root!r}]
 import test_default_model as t
 from decoding.models import default_model as room
 import hashlib
@@ -232,7 +232,7 @@ print(f"{{index.fetched}} [{{waits}}]")
 @pytest.fixture
 def start(tmp_path: Path, cache: Path) -> Callable[[float], subprocess.Popen[str]]:
     here = Path(__file__).parent
-    code = PROCESS.format(tests=str(here), root=str(here.parent))
+    code = PROCESS.format(here=str(here), tests=str(here.parent), root=str(here.parents[1]))
     wheel, log = make_wheel(tmp_path), tmp_path / "log"
 
     def start(seconds: float) -> subprocess.Popen[str]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
+from decoding.page.files import ASSETS
 from decoding.page.jobs.job import MAX_POSITIONS, check_model, tokens_of
 from decoding.page.jobs.measurements import CachingWork
 from decoding.page.layout.components import Worded
@@ -22,7 +23,7 @@ from decoding.page.requests.settings import (
     read_request,
     read_score_request,
 )
-from decoding.page.texts import ASSETS, DEFAULT_LANGUAGE, LANGUAGES, examples, texts
+from decoding.page.texts import DEFAULT_LANGUAGE, LANGUAGES, examples, texts
 from decoding.page.wire.run_log import LastLogs, RunTokens
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from decoding import Branch, DecodingSession, DecodingTrace, LanguageModel, read_trace, trace_json
 from decoding.records.step import DecodingStep
-from decoding.records.trace import library_versions
+from decoding.session.recording import library_versions
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from decoding.trace_schema import trace_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trace_schema import trace_schema
 from traces import made_step, made_trace
 
 from decoding import DecodingTrace, TraceError, read_trace, trace_json, write_trace

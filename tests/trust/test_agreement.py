@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from decoding.records.answers import SampledAnswer
 from decoding.trust.agreement import (
-    SampledAnswer,
     agreement,
     compare_answers,
     group_answers,

@@ -24,6 +24,7 @@ FLOORS = (
     ("page", "console"),
 )
 PAGE_FLOORS = (
+    ("files",),
     ("texts",),
     ("requests", "wire", "serving"),
     ("jobs",),

@@ -26,7 +26,7 @@ from decoding.trust.calibration import (
 )
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 # `calibrating_temperature` asks twice for losses: each time the text is read.
 READINGS = 2

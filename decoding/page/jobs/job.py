@@ -13,7 +13,7 @@ from decoding.page.wire.run_log import LastLogs, RunLog, RunTokens
 from decoding.records.requests import ModelStatus
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 T = TypeVar("T")
 LoadAs = Callable[[str | None], "LanguageModel"]

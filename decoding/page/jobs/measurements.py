@@ -31,7 +31,7 @@ from decoding.records.comparisons import (
 )
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 Measured = tuple[Roofline, tuple[RooflinePoint, ...]]
 

@@ -15,12 +15,13 @@ from decoding.page.requests.settings import RequestError
 from decoding.page.wire.frames import Message, number
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import RunTokens
+from decoding.records.answers import SampledAnswer, TruthOpinion
 from decoding.records.tree import DecodingTree
-from decoding.trust.agreement import SampledAnswer, TruthOpinion, compare_answers
+from decoding.trust.agreement import compare_answers
 from decoding.trust.meaning import group_answers
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
 
 Event = SampledAnswer | TruthOpinion
 

@@ -14,11 +14,12 @@ from decoding.page.jobs.job import Work, tokens_of
 from decoding.page.jobs.measurements import CachingWork, PrecisionWork, RooflineWork
 from decoding.page.jobs.samples import SampledWork
 from decoding.page.layout.page import Page
-from decoding.page.requests.model_choice import Offer, Switches, read_model_choice
+from decoding.page.requests.model_choice import Offer, read_model_choice
 from decoding.page.requests.orders import read_order
 from decoding.page.requests.settings import PAGE_SETTINGS, read_request, read_score_request
 from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.runs import Runs
+from decoding.page.visitors.switches import Switches
 from decoding.page.visitors.traces import Traces
 
 SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]

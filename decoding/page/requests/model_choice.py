@@ -1,18 +1,13 @@
-"""Which model a visitor may load, how a choice is checked, and the frames while it loads."""
+"""Which model a visitor may load, and how a choice is checked."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from decoding.live.worker import Stream
 from decoding.models.catalogue import CatalogueEntry, catalogue
 from decoding.page.requests.settings import RequestError, read_choice
-from decoding.page.visitors.queue import Line, paced, told
-from decoding.page.wire.frames import Message, error_message, page_frame, say
-from decoding.records.requests import ModelChoice, ModelStatus
+from decoding.records.requests import ModelChoice
 
 OWN = "own"
 DEFAULT = "default"
@@ -104,71 +99,3 @@ def _read_entry(entry: object, offer: Offer) -> str | None:
     if entry == OWN or (entry == DEFAULT and offer.own is None):
         return None
     return "" if entry == DEFAULT else str(entry)
-
-
-class Model(Protocol):
-    """What is asked of the model that all visitors share."""
-
-    status: ModelStatus
-
-    def switch(self, choice: ModelChoice) -> Stream[ModelStatus]:
-        """Loads another model in the place of this one, when its turn comes."""
-
-
-class Switches:
-    """Visitors who have another model loaded, for everybody."""
-
-    def __init__(self, model: Model, line: Line) -> None:
-        self.model = model
-        self.line = line
-        self._newest: dict[str, Stream[ModelStatus]] = {}
-
-    def frames(self, visitor: str, read: Callable[[], ModelChoice]) -> Iterator[str]:
-        """What the page shows from the click until the model is there, or is refused."""
-        yield from told(
-            lambda: self._frames(visitor, read()),
-            lambda error: self._frame("error", error_message(error)),
-        )
-
-    def stop(self, visitor: str) -> None:
-        """Gives a switch up; the model that was there comes back."""
-        self.line.stop(("switch", visitor))
-
-    def _frames(self, visitor: str, choice: ModelChoice) -> Iterator[str]:
-        self.stop(visitor)
-        stream = self.line.open(("switch", visitor), lambda: self.model.switch(choice))
-        self._newest[visitor] = stream
-        is_loaded = False
-        try:
-            for statuses in paced(stream):
-                is_loaded |= any(status.state == "ready" for status in statuses)
-                if self._newest.get(visitor) is not stream:
-                    break
-                if not stream.done:
-                    yield self._waiting_frame(stream)
-            # One that a newer choice replaced says no more: it would come after that one.
-            if self._newest.get(visitor) is not stream:
-                return
-            kept = say("model_kept")
-            yield self._frame("ready") if is_loaded else self._frame("stopped", kept)
-        finally:
-            self.line.close(stream)
-            if self._newest.get(visitor) is stream:
-                del self._newest[visitor]
-
-    def _waiting_frame(self, stream: Stream[ModelStatus]) -> str:
-        status = self.model.status
-        if not stream.started:
-            return self._frame("queued", say("queue_position", position=stream.position))
-        stage = say(f"loading_{status.stage}")
-        return self._frame("loading", stage, status.progress)
-
-    def _frame(
-        self,
-        state: str,
-        message: Message | None = None,
-        progress: tuple[int, int] | None = None,
-    ) -> str:
-        is_known = state not in ("queued", "loading")
-        facts = self.model.status.facts if is_known else None
-        return page_frame(state, message=message, progress=progress, model=facts, switch=True)

@@ -10,8 +10,8 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from decoding.page.serving import PLOTLY
-from decoding.page.texts import ASSETS, evaluation, texts
+from decoding.page.files import ASSETS, PLOTLY
+from decoding.page.texts import evaluation, texts
 from decoding.page.wire.frames import to_json
 from decoding.page.wire.run_log import RunLog
 from decoding.records.trace_file import trace_json

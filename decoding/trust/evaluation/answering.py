@@ -13,7 +13,7 @@ from decoding.trust.evaluation.questions import Half, Question, half_of, is_righ
 from decoding.trust.words import Kind
 
 if TYPE_CHECKING:
-    from decoding.models.loading import LanguageModel
+    from decoding.core.language_model import LanguageModel
     from decoding.records.step import DecodingStep
 
 SEEDS = 2**32

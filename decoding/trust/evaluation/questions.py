@@ -15,6 +15,7 @@ from decoding.trust.evaluation.accepted import is_accepted, plain_words
 
 Half = Literal["selection", "reported"]
 LARGEST_BYTES = 10_000_000
+OWN_QUESTIONS = Path(__file__).with_name("questions.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from decoding.page.texts import LANGUAGES, texts
 from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.queue import Line
 from decoding.page.wire.run_log import RunTokens
+from decoding.records.answers import SampledAnswer, TruthOpinion
 from decoding.strategies.samples import sampled_cost
-from decoding.trust.agreement import SampledAnswer, TruthOpinion
 
 QUESTION = "Who?"
 

@@ -10,9 +10,10 @@ from run_records import FACTS
 
 from decoding.live.worker import Stopped, Worker
 from decoding.models.catalogue import catalogue
-from decoding.page.requests.model_choice import Offer, Switches, read_model_choice
+from decoding.page.requests.model_choice import Offer, read_model_choice
 from decoding.page.requests.settings import RequestError
 from decoding.page.visitors.queue import Line
+from decoding.page.visitors.switches import Switches
 from decoding.records.errors import DecodingError, GenerationConfigError, ModelLoadError
 from decoding.records.requests import ModelChoice, ModelStatus
 

@@ -17,11 +17,12 @@ from tiny import byte_tokenizer, tiny_model
 from traces import made_trace
 
 from decoding import LanguageModel
-from decoding.page.serving import PLOTLY
+from decoding.page.files import PLOTLY
 from decoding.page.wire import replay
 from decoding.page.wire.replay import bundle, replay_html
-from decoding.records.trace import DecodingTrace, trace_of
+from decoding.records.trace import DecodingTrace
 from decoding.records.trace_file import read_trace, trace_json
+from decoding.session.recording import trace_of
 from decoding.session.session import DecodingSession
 
 HOSTILE: list[str] = json.loads((Path(__file__).parents[2] / "data/hostile_text.json").read_text())

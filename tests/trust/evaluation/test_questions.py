@@ -16,9 +16,14 @@ from decoding.trust.evaluation.accepted import (
     is_accepted,
     plain_words,
 )
-from decoding.trust.evaluation.questions import Question, half_of, is_right, read_questions
+from decoding.trust.evaluation.questions import (
+    OWN_QUESTIONS,
+    Question,
+    half_of,
+    is_right,
+    read_questions,
+)
 
-OWN = Path(__file__).parents[2] / "data" / "questions.json"
 ENTRY: dict[str, Any] = {
     "question": "What is 2 plus 3?",
     "answers": ["5", "five"],
@@ -130,7 +135,7 @@ def test_where_the_first_sentence_ends(first: str, rest: str) -> None:
 
 
 def test_the_projects_own_questions() -> None:
-    questions = read_questions(OWN)
+    questions = read_questions(OWN_QUESTIONS)
     assert len(questions) >= 300
     assert sum(one.topic == "capital" for one in questions) == 81
     for one in questions:
