@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from transformers import GenerationConfig
 
-from decoding.core.choice import check_valid, choose, finish_reason, make_step
 from decoding.core.detokenizer import Detokenizer
 from decoding.core.generation import Generation, prepare_generation
-from decoding.core.inference import OnPrefill, cache_size, free_cache, infer
+from decoding.core.inference import OnPrefill, free_cache, infer
 from decoding.core.prompts import Prompt, prompt_token_ids
-from decoding.memory.allocator import memory_in_use
-from decoding.memory.devices import computing_devices
-from decoding.records.errors import GenerationConfigError
+from decoding.core.supported import check_top_candidates
+from decoding.core.take_step import Text, take_step
 from decoding.records.step import DecodingStep
 
 if TYPE_CHECKING:
@@ -57,8 +55,7 @@ def decode(
         PromptError, ContextLengthError, GenerationConfigError: at the call.
         LogitsError: from the generator, when the model returns NaN or nothing finite.
     """
-    if type(top_candidates) is not int or top_candidates < 1:
-        raise GenerationConfigError(f"top_candidates must be 1 or more, got {top_candidates!r}.")
+    check_top_candidates(top_candidates)
     token_ids = prompt_token_ids(lm, prompt)
     generation = prepare_generation(lm, token_ids, generation_config, use_cache, generation_kwargs)
     rng = None if seed is None else torch.Generator(lm.device).manual_seed(seed)
@@ -74,30 +71,18 @@ def _run(
     on_prefill: OnPrefill | None,
 ) -> Generator[DecodingStep, None, None]:
     """One inference, one token, one step, until a criterion says stop."""
-    ids = generation.input_ids
-    detokenizer = Detokenizer(lm.tokenizer)
-    devices = computing_devices(lm.model)
-    index, reason = 0, None
+    text = Text(generation.input_ids, Detokenizer(lm.tokenizer))
+
+    def read() -> tuple[Tensor, int]:
+        return infer(lm.model, generation, text.ids, text.index, on_prefill)
+
+    reason = None
     try:
         while reason is None:
-            started = time.perf_counter()
-            logits, fed = infer(lm.model, generation, ids, index, on_prefill)
-            measured, ids = choose(generation, ids, logits, rng, top_candidates)
-            seconds = time.perf_counter() - started
-            check_valid(lm, measured, index)
-            reason = finish_reason(generation, measured)
-            yield make_step(
-                lm,
-                measured,
-                detokenizer,
-                index=index,
-                phase="decode" if index else "prefill",
-                input_tokens=fed,
-                seconds=seconds,
-                kv_cache=cache_size(generation, fed_tokens=ids.shape[1] - 1),
-                finish_reason=reason,
-                memory=memory_in_use(*devices),
+            step, _logits = take_step(
+                lm, generation, text, read, lambda _width: rng, top_candidates=top_candidates
             )
-            index += 1
+            reason = step.finish_reason
+            yield step
     finally:
         free_cache(generation)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoding.core.detokenizer import Detokenizer, token_text
 from decoding.memory.allocator import free_memory, total_memory
-from decoding.memory.devices import computing_devices, device_shares
+from decoding.memory.devices import device_shares
 from decoding.records.model_facts import ModelFacts
 from decoding.records.requests import PromptToken, RunHead, RunRequest
 
@@ -83,8 +83,8 @@ def model_facts(lm: LanguageModel) -> ModelFacts:
         cache_layers=lm.cache_layers,
         placement=device_shares(lm.model),
         memory_kind=_memory_kind(lm.device.type),
-        free_bytes=free_memory(*computing_devices(lm.model)),
-        total_bytes=total_memory(*computing_devices(lm.model)),
+        free_bytes=free_memory(*lm.computing_devices),
+        total_bytes=total_memory(*lm.computing_devices),
     )
 
 

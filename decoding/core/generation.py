@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,13 +20,18 @@ from transformers import (
     StoppingCriteriaList,
     StopStringCriteria,
 )
-from transformers.generation import (
-    GenerationMode,
-    SynthIDTextWatermarkLogitsProcessor,
-    UnbatchedClassifierFreeGuidanceLogitsProcessor,
-)
+from transformers.generation import GenerationMode
 
-from decoding.records.errors import ContextLengthError, DecodingError, GenerationConfigError
+from decoding.core.context import refuse_long_text
+from decoding.core.supported import (
+    ONE_SEQUENCE,
+    OUTPUT_FLAGS,
+    check_cache,
+    check_config,
+    check_model,
+    check_names,
+)
+from decoding.records.errors import DecodingError, GenerationConfigError
 from decoding.records.step import FinishReason
 
 if TYPE_CHECKING:
@@ -47,20 +53,7 @@ _SETTING_ERRORS = (
     TypeError,
     ValueError,
 )
-# Outside of this `generate` leaves the processor out without a word.
-_UNIT_FIELDS = ("top_p", "min_p", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff")
-_OUTPUT_FLAGS = (
-    "return_dict_in_generate",
-    "output_attentions",
-    "output_hidden_states",
-    "output_scores",
-    "output_logits",
-)
-_REMEMBERING = (
-    SynthIDTextWatermarkLogitsProcessor,
-    UnbatchedClassifierFreeGuidanceLogitsProcessor,
-)
-_NO_SETTINGS = ("transformers_version", *_OUTPUT_FLAGS)
+_NO_SETTINGS = ("transformers_version", *OUTPUT_FLAGS)
 
 
 @dataclass(slots=True)
@@ -73,6 +66,7 @@ class Generation:
         criteria: in the order in which they may claim the finish reason.
         config: every field filled in.
         model_kwargs: the model's other inputs, the cache among them.
+        anew: prepares the same once more, with inputs for the prompt and an empty cache.
     """
 
     input_ids: Tensor
@@ -80,6 +74,7 @@ class Generation:
     criteria: StoppingCriteriaList
     config: GenerationConfig
     model_kwargs: dict[str, Any] = field(default_factory=dict)
+    anew: Callable[[], Generation] | None = None
 
     @property
     def finish_reasons(self) -> list[FinishReason]:
@@ -93,11 +88,20 @@ def prepare_generation(
     generation_config: GenerationConfig | None,
     use_cache: bool,
     generation_kwargs: dict[str, Any],
+    modes: frozenset[GenerationMode] = ONE_SEQUENCE,
 ) -> Generation:
     """Has `model.generate` prepare everything, and stops it before the first inference.
 
     Source: `custom_generate` of `transformers.GenerationMixin.generate`, which hands its
     processors, criteria, cache and inputs to a loop of the caller's own.
+
+    Args:
+        lm: model and tokenizer.
+        token_ids: of the prompt.
+        generation_config: `None` for the model's own.
+        use_cache: whether there is a cache.
+        generation_kwargs: fields of `GenerationConfig`, over those of the config.
+        modes: the ways of generating that the caller's loop can do.
 
     Raises:
         GenerationConfigError: an unknown field, a value out of range, or a way of generating
@@ -105,18 +109,14 @@ def prepare_generation(
         ContextLengthError: prompt and new tokens do not fit the context.
         DecodingError: the model is no causal language model.
     """
-    if lm.model.config.is_encoder_decoder:
-        raise DecodingError(
-            f"{type(lm.model).__name__} is an encoder-decoder model; only causal language models, "
-            f"which continue one sequence, can be decoded here."
-        )
-    _check_names(generation_kwargs)
+    check_model(lm)
+    check_names(generation_kwargs)
     settings = _with_default_length(lm, generation_config, generation_kwargs, len(token_ids))
     criteria, settings = _take_stop_strings(lm, generation_config, settings)
     if _setting(lm, generation_config, settings, "use_cache") is not use_cache:
         settings["use_cache"] = use_cache
     kind = settings.get("cache_implementation")
-    _check_cache(lm, kind or getattr(generation_config, "cache_implementation", None), use_cache)
+    check_cache(lm, kind or getattr(generation_config, "cache_implementation", None), use_cache)
     input_ids = torch.tensor([token_ids], device=lm.device)
     if "attention_mask" in inspect.signature(lm.model.forward).parameters:
         settings["attention_mask"] = torch.ones_like(input_ids)
@@ -128,8 +128,17 @@ def prepare_generation(
             custom_generate=_collect,
             **settings,
         )
-    _check_supported(generation.config)
-    _check_context(lm, len(token_ids), generation.config)
+    check_config(generation.config, modes)
+    refuse_long_text(lm, len(token_ids), int(generation.config.max_length))
+    generation.anew = partial(
+        prepare_generation,
+        lm,
+        token_ids,
+        generation_config,
+        use_cache,
+        generation_kwargs,
+        modes,
+    )
     return generation
 
 
@@ -190,28 +199,6 @@ def settings_in_force(
     }
 
 
-def refuse_memories(generation: Generation) -> None:
-    """Raises GenerationConfigError where a processor remembers the steps before.
-
-    It could not be brought back to an earlier place.
-    """
-    kept = [p for p in generation.processors if isinstance(p, _REMEMBERING)]
-    if kept:
-        raise GenerationConfigError(
-            f"{type(kept[0]).__name__} remembers the steps before, so a run with it cannot be "
-            "rewound: leave its setting out, or use decode()."
-        )
-
-
-def _check_names(generation_kwargs: dict[str, Any]) -> None:
-    known = GenerationConfig().to_dict()
-    unknown = [name for name in generation_kwargs if name not in known]
-    if unknown:
-        raise GenerationConfigError(
-            f"GenerationConfig has no field {', '.join(map(repr, unknown))}: check the spelling."
-        )
-
-
 def _setting(
     lm: LanguageModel, config: GenerationConfig | None, kwargs: dict[str, Any], name: str
 ) -> Any:
@@ -246,66 +233,3 @@ def _take_stop_strings(
         return StoppingCriteriaList(), settings
     criterion = StopStringCriteria(lm.tokenizer, stop_strings)
     return StoppingCriteriaList([criterion]), {**settings, "stop_strings": None}
-
-
-def _check_cache(lm: LanguageModel, kind: str | None, use_cache: bool) -> None:
-    """Refuses the kinds of cache that transformers would ignore, or break off without a word."""
-    # transformers makes each static cache as long as the longest before, for compiled graphs;
-    # there are none here, and the cache is to be as long as this run needs it.
-    lm.model._previous_max_cache_length = -1
-    if kind is None or kind == "dynamic":
-        return
-    if not use_cache:
-        raise GenerationConfigError(
-            f"cache_implementation={kind!r} needs the cache: set use_cache=True."
-        )
-    if not lm.model._supports_default_dynamic_cache():
-        raise GenerationConfigError(
-            f"{type(lm.model).__name__} makes a cache of its own: cache_implementation={kind!r} "
-            "would change nothing; leave it out."
-        )
-    if "offloaded" in str(kind) and lm.device.type == "cpu":
-        raise GenerationConfigError(
-            f"cache_implementation={kind!r} moves a cache between an accelerator and this "
-            "machine's memory, and the model is in that memory already: choose another kind."
-        )
-
-
-def _check_supported(config: GenerationConfig) -> None:
-    mode = config.get_generation_mode()
-    if mode not in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE):
-        raise GenerationConfigError(
-            f"This decoder does greedy search and sampling; the settings ask for {mode.value}."
-        )
-    for name in _UNIT_FIELDS:
-        value = getattr(config, name, None)
-        if value is not None and not 0 <= value <= 1:
-            raise GenerationConfigError(f"{name} must be between 0 and 1, got {value}.")
-    if config.num_return_sequences not in (None, 1):
-        raise GenerationConfigError(
-            f"num_return_sequences must be 1, got {config.num_return_sequences}."
-        )
-    asked = [name for name in _OUTPUT_FLAGS if getattr(config, name, None)]
-    if asked:
-        raise GenerationConfigError(
-            f"{asked[0]} has no meaning here: each step carries its own distribution."
-        )
-    if config.prefill_chunk_size is not None and not config.use_cache:
-        raise GenerationConfigError("prefill_chunk_size needs the cache: set use_cache=True.")
-
-
-def _check_context(lm: LanguageModel, prompt_tokens: int, config: GenerationConfig) -> None:
-    new_tokens = config.max_length - prompt_tokens
-    if lm.context_length is None or config.max_length - 1 <= lm.context_length:
-        return
-    fitting = max(0, lm.context_length - prompt_tokens + 1)
-    raise ContextLengthError(
-        f"The prompt's {prompt_tokens:,} tokens and max_new_tokens = {new_tokens:,} do not fit the "
-        f"model's context of {lm.context_length:,}: at most {fitting:,} new tokens fit."
-    ).worded(
-        "tokens_beyond_context",
-        prompt=prompt_tokens,
-        wanted=new_tokens,
-        context=lm.context_length,
-        fitting=fitting,
-    )

@@ -10,7 +10,7 @@ import torch
 
 from decoding.memory.blueprint import layers_of_model
 from decoding.memory.cache_layers import context_length, kv_formula, kv_note
-from decoding.memory.devices import input_device, weight_bytes
+from decoding.memory.devices import computing_devices, input_device, weight_bytes
 from decoding.records.model_facts import CacheLayer, KVFormula
 
 
@@ -22,6 +22,7 @@ class LanguageModel:
         tokenizer: its tokenizer.
         name: for people; the Hub id, or the folder's or file's name.
         device: where the token ids go in.
+        computing_devices: where it computes and its cache lies, that one first.
         dtype: of the computation, and so of the cache's values.
         vocab_size: entries of one row of logits.
         context_length: positions the model was made for; `None` where it has no limit.
@@ -44,6 +45,7 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.name = name or Path(model.config.name_or_path).name or type(model).__name__
         self.device = input_device(model)
+        self.computing_devices = computing_devices(model)
         self.dtype: torch.dtype = model.dtype
         self.vocab_size: int = config.vocab_size
         self.context_length = context_length(config)

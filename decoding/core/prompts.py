@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from decoding.records.errors import ContextLengthError, PromptError
+from decoding.core.context import refuse_long_prompt
+from decoding.records.errors import PromptError
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
@@ -30,11 +31,7 @@ def prompt_token_ids(lm: LanguageModel, prompt: Prompt) -> list[int]:
         ContextLengthError: longer than the model's context.
     """
     ids = any_token_ids(lm, prompt)
-    if lm.context_length is not None and len(ids) > lm.context_length:
-        raise ContextLengthError(
-            f"The prompt is {len(ids):,} tokens long, and the model's context holds "
-            f"{lm.context_length:,}: shorten it."
-        ).worded("prompt_beyond_context", tokens=len(ids), context=lm.context_length)
+    refuse_long_prompt(lm, len(ids))
     return ids
 
 

@@ -12,7 +12,6 @@ from transformers import PreTrainedConfig
 from decoding.core.language_model import LanguageModel
 from decoding.memory.allocator import free_memory, in_words, total_memory
 from decoding.memory.blueprint import Blueprint, blueprint
-from decoding.memory.devices import computing_devices
 from decoding.models.config import read_config
 from decoding.models.fit import ROOM_TO_COMPUTE_BYTES, devices_for
 from decoding.models.placement import QUANTIZATIONS, Placement, device_map, pick_device, pick_dtype
@@ -179,7 +178,7 @@ def forecast_of(
 
 
 def _of_loaded(lm: LanguageModel) -> MemoryForecast:
-    devices = computing_devices(lm.model)
+    devices = lm.computing_devices
     return MemoryForecast(
         name=lm.name,
         dtype=_dtype_name(lm.dtype),

@@ -102,13 +102,12 @@ class Shelf:
 
     def _fits_beside(self, needed_bytes: int) -> bool:
         from decoding.memory.allocator import free_memory
-        from decoding.memory.devices import computing_devices
         from decoding.models.fit import ROOM_TO_COMPUTE_BYTES
 
         if self._budget is None:
             return False
         held = sum(lm.weight_bytes for lm in self._models.values())
-        devices = computing_devices(next(iter(self._models.values())).model)
+        devices = next(iter(self._models.values())).computing_devices
         is_free = needed_bytes + ROOM_TO_COMPUTE_BYTES <= free_memory(*devices)
         return is_free and held + needed_bytes <= self._budget
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import torch
@@ -24,10 +22,9 @@ from transformers.cache_utils import (
 
 from decoding.core.generation import Generation
 from decoding.core.inference import OnPrefill, cache_size, continues, infer, read, reads_alike
-from decoding.memory.kv_cache import CACHE_NAMES, cache_of, held_by_layer, storage_bytes
+from decoding.memory.kv_cache import CACHE_NAMES, cache_of
 from decoding.records.step import KVCacheSize
-
-MAX_PARKED = 64  # each holds a list of all ids, which no byte of a cache stands for
+from decoding.session.parked import Found, Parked, is_filled, live_bytes, shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +42,6 @@ class Place:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Parked:
-    """Keys and values of positions that another branch left behind.
-
-    Attributes:
-        ids: all tokens up to the last of these positions.
-        start: the first of them.
-        layers: keys and values of each layer; `None` of one that holds none.
-        bytes: of these.
-    """
-
-    ids: list[int]
-    start: int
-    layers: list[tuple[Tensor, Tensor] | None]
-    bytes: int
-
-
 class BranchCache:
     """A model's inputs, the cache among them, and the ids that the cache has read.
 
@@ -70,20 +50,18 @@ class BranchCache:
         ids: what the cache has read.
     """
 
-    def __init__(self, model: Any, prepare: Callable[[], Generation]) -> None:
+    def __init__(self, model: Any, generation: Generation) -> None:
         """Nothing is read yet.
 
         Args:
             model: the transformers model.
-            prepare: makes the inputs for the prompt, with a new and empty cache.
+            generation: as prepared for the prompt, with a new and empty cache.
         """
-        self.generation = prepare()
+        self.generation = generation
         self.ids: list[int] = []
         self._model = model
-        self._prepare = prepare
         self._prompt_tokens = int(self.generation.input_ids.shape[1])
-        self._parked: list[_Parked] = []
-        self._parked_bytes = self._most_bytes = 0
+        self._parked = Parked()
         self._why_empty: str | None = None
         self._inside: weakref.ref[Tensor] | None = None
         self._parks = True
@@ -98,7 +76,7 @@ class BranchCache:
     def held_bytes(self) -> int:
         """In memory for the live cache and what is parked, views counted by what they keep."""
         cache = cache_of(self.generation.model_kwargs)
-        return (0 if cache is None else storage_bytes(_live(cache))) + self._parked_bytes
+        return (0 if cache is None else live_bytes(cache)) + self._parked.bytes
 
     @property
     def is_dropped(self) -> bool:
@@ -126,13 +104,12 @@ class BranchCache:
         self.ids = []
         self.generation.model_kwargs.clear()
         self._parked.clear()
-        self._parked_bytes = 0
         self._why_empty = reason
 
     def beside(self) -> BranchCache:
         """Another one for the same ids, which may go anywhere and leaves this as it is."""
         other = copy.copy(self)
-        other.ids, other._parked, other._parks = list(self.ids), list(self._parked), False
+        other.ids, other._parked, other._parks = list(self.ids), self._parked.beside(), False
         other.generation = replace(self.generation, model_kwargs={})
         reason = self._obstacle()
         if reason is not None:
@@ -176,7 +153,7 @@ class BranchCache:
             return None
         reason = self._obstacle()
         if reason is None:
-            kept = _shared(self.ids, ids)
+            kept = shared(self.ids, ids)
             self._crop(kept)
             kept = self._join(ids, kept)
             reason = "other_branch" if kept < len(ids) else None
@@ -213,60 +190,32 @@ class BranchCache:
         cache = cache_of(self.generation.model_kwargs)
         assert cache is not None
         if self._parks:
-            self._park(cache, positions)
-        for layer in filter(_is_filled, cache.layers):
+            self._parked.park(cache, self.ids, positions)
+        for layer in filter(is_filled, cache.layers):
             layer.keys = layer.keys[..., :positions, :]
             layer.values = layer.values[..., :positions, :]
             if isinstance(layer, DynamicSlidingWindowLayer):
                 layer.cumulative_length = positions
         self.ids = self.ids[:positions]
 
-    def _park(self, cache: Any, start: int) -> None:
-        """What is parked stays within a count, and the most that the live cache has ever held."""
-        self._most_bytes = max(self._most_bytes, storage_bytes(_live(cache)))
-        if any(part.start <= start and part.ids == self.ids for part in self._parked):
-            return
-        layers = [
-            (layer.keys[..., start:, :].clone(), layer.values[..., start:, :].clone())
-            if _is_filled(layer)
-            else None
-            for layer in cache.layers
-        ]
-        held = storage_bytes(chain.from_iterable(filter(None, layers)))
-        self._parked.append(_Parked(self.ids, start, layers, held))
-        self._parked_bytes += held
-        while self._parked_bytes > self._most_bytes or len(self._parked) > MAX_PARKED:
-            self._unpark(self._parked[0])
-
-    def _unpark(self, part: _Parked) -> None:
-        self._parked.remove(part)
-        self._parked_bytes -= part.bytes
-
     def _join(self, ids: list[int], kept: int) -> int:
         """Puts back what is parked of the way on to `ids`; how far that goes."""
-        while usable := [part for part in self._parked if part.start <= kept]:
-            part = max(usable, key=lambda part: _shared(part.ids, ids))
-            reach = _shared(part.ids, ids)
-            if reach <= kept:
-                break
-            self._put_back(part, kept, reach)
-            kept = reach
-            if reach == len(part.ids):
-                self._unpark(part)
+        while found := self._parked.on_the_way(ids, kept):
+            self._put_back(found, kept)
+            kept = found.reach
         return kept
 
-    def _put_back(self, part: _Parked, kept: int, reach: int) -> None:
+    def _put_back(self, found: Found, kept: int) -> None:
         cache = cache_of(self.generation.model_kwargs)
         assert cache is not None
-        wanted = slice(kept - part.start, reach - part.start)
-        for layer, pair in zip(cache.layers, part.layers, strict=True):
+        for layer, pair in zip(cache.layers, found.layers, strict=True):
             if pair is None:
                 continue
-            layer.keys = torch.cat([layer.keys, pair[0][..., wanted, :]], dim=-2)
-            layer.values = torch.cat([layer.values, pair[1][..., wanted, :]], dim=-2)
+            layer.keys = torch.cat([layer.keys, pair[0]], dim=-2)
+            layer.values = torch.cat([layer.values, pair[1]], dim=-2)
             if isinstance(layer, DynamicSlidingWindowLayer):
-                layer.cumulative_length = reach
-        self.ids = part.ids[:reach]
+                layer.cumulative_length = found.reach
+        self.ids = found.ids
 
     def _read(self, ids: list[int], kept: int, on_prefill: OnPrefill | None) -> None:
         if not self.generation.model_kwargs:
@@ -289,7 +238,8 @@ class BranchCache:
         self._remember_inside()
 
     def _renew(self) -> None:
-        self.generation.model_kwargs = self._prepare().model_kwargs
+        assert self.generation.anew is not None
+        self.generation.model_kwargs = self.generation.anew().model_kwargs
 
     def _remember_inside(self) -> None:
         inside = self._state_inside()
@@ -325,14 +275,6 @@ def _twin(cache: Any) -> Any:
     return twin
 
 
-def _live(cache: Any) -> list[Any]:
-    return list(chain.from_iterable(held_by_layer(cache)))
-
-
-def _is_filled(layer: Any) -> bool:
-    return isinstance(getattr(layer, "keys", None), Tensor) and layer.keys.dim() > 1
-
-
 def _is_static(cache: Any) -> bool:
     return any(isinstance(layer, StaticLayer) for layer in getattr(cache, "layers", ()))
 
@@ -343,11 +285,5 @@ def _has_states(cache: Cache) -> bool:
 
 
 def _has_slid(layer: Any) -> bool:
-    is_sliding = isinstance(layer, DynamicSlidingWindowLayer) and _is_filled(layer)
+    is_sliding = isinstance(layer, DynamicSlidingWindowLayer) and is_filled(layer)
     return is_sliding and layer.keys.shape[-2] != layer.cumulative_length
-
-
-def _shared(one: list[int], other: list[int]) -> int:
-    """How many ids two lists begin with alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -35,8 +35,9 @@ class Draws:
             self._states.append(self._rng.get_state())
         return self._states[index]
 
-    def generator(self, index: int) -> torch.Generator:
-        """A generator that is about to make that draw; the next call takes it back."""
+    def generator(self, index: int, width: int) -> torch.Generator:
+        """A generator that is about to make that draw from a row so wide."""
+        self.width = width
         self._rng.set_state(self.before(index))
         return self._rng
 

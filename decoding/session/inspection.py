@@ -14,7 +14,7 @@ from torch import FloatTensor, LongTensor, Tensor
 from transformers import GenerationConfig, InfNanRemoveLogitsProcessor
 
 from decoding.core.detokenizer import token_piece, token_text
-from decoding.core.generation import Generation, refuse_memories
+from decoding.core.generation import Generation
 from decoding.core.inference import OnPrefill
 from decoding.records.errors import GenerationConfigError, LogitsError, SessionError
 from decoding.records.requests import InspectRequest
@@ -79,7 +79,7 @@ def inspect_step(
     Args:
         session: that decoded it.
         request: which step, and what to try.
-        on_prefill: called while the model reads, as `DecodingSession.logits_at` does.
+        on_prefill: called while the model reads, as `Places.logits_at` does.
 
     Raises:
         SessionError: there is no such step or token.
@@ -87,9 +87,9 @@ def inspect_step(
         LogitsError: the model's own logits are no distribution.
     """
     started = time.perf_counter()
-    ids = session.ids_before(request.branch, request.index)
+    ids = session.places.ids_before(request.branch, request.index)
     generation = _generation(session, request)
-    logits, restoration = session.logits_at(request.branch, request.index, on_prefill)
+    logits, restoration = session.places.logits_at(request.branch, request.index, on_prefill)
     with _one_thread(logits.device):
         staged = _staged(session, request, generation, logits, ids)
     _check_staged(staged, request)
@@ -188,7 +188,6 @@ def _generation_with(session: DecodingSession, wanted: dict[str, Any]) -> Genera
     key = repr((session.lm.device, session.settings, sorted(settings.items())))
     if key not in kept:
         generation = session.generation_with(**_WITHOUT, **settings)
-        refuse_memories(generation)
         while len(kept) >= _TRIED_KEPT:
             del kept[next(iter(kept))]
         kept[key] = generation
@@ -198,7 +197,7 @@ def _generation_with(session: DecodingSession, wanted: dict[str, Any]) -> Genera
 def _choice(session: DecodingSession, request: InspectRequest, generation: Generation) -> Choice:
     if not generation.config.do_sample:
         return lambda _, scores: scores.argmax(dim=-1)
-    state = session.draw_state(request.branch, request.index)
+    state = session.places.draw_state(request.branch, request.index)
     return lambda probabilities, _: draw(probabilities, state)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from decoding.core.choice import check_valid, choose, finish_reason, make_step
 from decoding.core.detokenizer import Detokenizer
 from decoding.core.generation import Generation
-from decoding.core.inference import OnPrefill, cache_size
-from decoding.memory.allocator import memory_in_use
-from decoding.memory.devices import computing_devices, wait_for
+from decoding.core.inference import OnPrefill
+from decoding.core.take_step import Text, take_step
+from decoding.memory.devices import wait_for
 from decoding.records.step import DecodingStep
 from decoding.records.tree import Restoration, given_tokens
 from decoding.session.branch_cache import BranchCache
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
 
 
-class Engine:
+class Reader:
     """Holds the live cache, and what goes along with the text that it has read.
 
     Attributes:
@@ -33,29 +32,23 @@ class Engine:
     """
 
     def __init__(
-        self,
-        lm: LanguageModel,
-        prepare: Callable[[], Generation],
-        draws: Draws,
-        top_candidates: int,
+        self, lm: LanguageModel, generation: Generation, draws: Draws, top_candidates: int
     ) -> None:
-        """Nothing is read; `prepare` makes the inputs for the prompt, with a new cache."""
+        """Nothing is read; `generation` holds the inputs for the prompt, with a new cache."""
         self.lm = lm
-        self.cache = BranchCache(lm.model, prepare)
-        self._prompt_tokens = int(self.cache.generation.input_ids.shape[1])
+        self.cache = BranchCache(lm.model, generation)
+        self._prompt_tokens = int(generation.input_ids.shape[1])
         self._draws = draws
         self._top_candidates = top_candidates
-        self._devices = computing_devices(lm.model)
         self._is_ready = self._is_away = False
 
     def stand(self, prompt_ids: list[int], path: list[DecodingStep]) -> None:
         """The next step comes after these; nothing is read yet."""
         self._ids = prompt_ids + [step.token_id for step in path]
         self._given = given_tokens(path)
-        self._tokens = self.tensor(self._ids)
-        self._detokenizer = Detokenizer.after(
-            self.lm.tokenizer, ((step.token_id, step.text) for step in path)
-        )
+        added = ((step.token_id, step.text) for step in path)
+        detokenizer = Detokenizer.after(self.lm.tokenizer, added)
+        self._text = Text(self.tensor(self._ids), detokenizer, len(path))
         self._is_ready = False
 
     def make_ready(self, on_prefill: OnPrefill | None) -> Restoration | None:
@@ -69,9 +62,8 @@ class Engine:
             return None
         wait_for(self.lm.device)
         seconds = time.perf_counter() - started
-        index = len(self._ids) - self._prompt_tokens
         reason = "evicted" if was_away and place.fed else place.reason
-        return Restoration(index, place.reused, place.fed, seconds, reason)
+        return Restoration(self._text.index, place.reused, place.fed, seconds, reason)
 
     def step(
         self, token_id: int | None, on_prefill: OnPrefill | None
@@ -84,37 +76,22 @@ class Engine:
         Raises:
             LogitsError: the model returned NaN or nothing finite.
         """
-        generation, index = self.cache.generation, len(self._ids) - self._prompt_tokens
-        draw = index - self._given
-        started = time.perf_counter()
-        logits, fed = self.cache.infer(self._tokens, self._ids, index == 0, on_prefill)
-        self._draws.width = int(logits.shape[-1])
-        draws = token_id is None and bool(generation.config.do_sample)
-        rng = self._draws.generator(draw) if draws else None
-        measured, tokens = choose(
-            generation, self._tokens, logits, rng, self._top_candidates, token_id
+        draw = self._text.index - self._given
+        step, row = take_step(
+            self.lm,
+            self.cache.generation,
+            self._text,
+            partial(self._infer, on_prefill),
+            partial(self._draws.generator, draw),
+            top_candidates=self._top_candidates,
+            token_id=token_id,
         )
-        seconds = time.perf_counter() - started
-        check_valid(self.lm, measured, index)
-        if draws:
+        self._ids.append(step.token_id)
+        self._draws.width = int(row.shape[-1])
+        if token_id is None and self.cache.generation.config.do_sample:
             self._draws.drawn(draw)
         self._draws.before(draw + 1)  # now that no clock runs, for whoever draws or asks later
-        step = make_step(
-            self.lm,
-            measured,
-            self._detokenizer,
-            index=index,
-            phase="prefill" if index == 0 and fed >= self._prompt_tokens else "decode",
-            input_tokens=fed,
-            seconds=seconds,
-            kv_cache=cache_size(generation, fed_tokens=tokens.shape[1] - 1),
-            finish_reason=finish_reason(generation, measured),
-            memory=memory_in_use(*self._devices),
-            is_forced=token_id is not None,
-        )
-        self._tokens = tokens
-        self._ids.append(measured.token_id)
-        return step, logits[0]
+        return step, row
 
     def aside(
         self, ids: list[int], on_prefill: OnPrefill | None = None
@@ -145,3 +122,6 @@ class Engine:
     def tensor(self, ids: list[int]) -> Tensor:
         """(1, tokens) on the model's device."""
         return torch.tensor([ids], device=self.lm.device)
+
+    def _infer(self, on_prefill: OnPrefill | None) -> tuple[Tensor, int]:
+        return self.cache.infer(self._text.ids, self._ids, self._text.index == 0, on_prefill)

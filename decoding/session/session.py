@@ -10,19 +10,20 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
 from transformers import GenerationConfig, MaxTimeCriteria
 
+from decoding.core.context import refuse_place_beyond
 from decoding.core.generation import Generation
 from decoding.core.inference import OnPrefill
 from decoding.core.prompts import Prompt, prompt_token_ids
-from decoding.records.errors import GenerationConfigError, SessionError
+from decoding.core.supported import check_seed, check_top_candidates
+from decoding.records.errors import SessionError
 from decoding.records.step import DecodingStep, FinishReason, KVCacheSize
-from decoding.records.tree import DecodingTree, Restoration, given_tokens
+from decoding.records.tree import DecodingTree
 from decoding.session.cursor import Cursor
 from decoding.session.draws import Draws
-from decoding.session.kept_logits import KeptLogits
-from decoding.session.reader import Engine
+from decoding.session.places import Places
+from decoding.session.reader import Reader
 from decoding.session.recording import Origin, origin_of, trace_of
 from decoding.session.settings import SessionSettings
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
     from decoding.records.trace import DecodingTrace
 
-MAX_SEED = 2**64 - 1  # torch takes no larger one
 _STEP_BYTES, _CANDIDATE_BYTES = 1_000, 150  # measured, with the numbers and texts they hold
 
 
@@ -52,6 +52,7 @@ class DecodingSession:
         created: when, in ISO format, UTC.
         on_prefill: called with (tokens fed, tokens to be fed) while the prompt is read, or
             read again; what it raises ends the step and leaves the tree as it was.
+        places: what is known of any place of the tree.
         tried: what inspections have prepared for settings that are not in force.
         displayed_by: what shows a session in a notebook, where there is such a room.
     """
@@ -75,12 +76,8 @@ class DecodingSession:
         Raises:
             PromptError, ContextLengthError, GenerationConfigError: as `decode` does.
         """
-        if type(top_candidates) is not int or top_candidates < 1:
-            raise GenerationConfigError(
-                f"top_candidates must be 1 or more, got {top_candidates!r}."
-            )
-        if seed is not None and (type(seed) is not int or not 0 <= seed <= MAX_SEED):
-            raise GenerationConfigError(f"seed must be 0 to {MAX_SEED}, got {seed!r}.")
+        check_top_candidates(top_candidates)
+        check_seed(seed)
         self.prompt = prompt
         self.prompt_ids = prompt_token_ids(lm, prompt)
         self.seed = secrets.randbelow(1 << 32) if seed is None else seed
@@ -93,13 +90,12 @@ class DecodingSession:
             generation_config, generation_kwargs, seed=self.seed, use_cache=use_cache
         )
         self.tried: dict[str, Generation] = {}
-        self._logits = KeptLogits()
-        self._draws = Draws(self.seed, lm.device, lm.vocab_size)
+        draws = Draws(self.seed, lm.device, lm.vocab_size)
+        self.places = Places(self.prompt_ids, self._cursor, draws)
         self._watchers: list[Callable[[], None]] = []
         self._is_pausing = self._is_moved = False
         self._identity = _identity(lm)
         self._origin: Origin | None = None
-        self._engine_here: Engine | None = None
         self._take(lm)
         self._settings.learn(lm, self.generation)
 
@@ -126,12 +122,12 @@ class DecodingSession:
     @property
     def lm(self) -> LanguageModel:
         """The model; a session that was detached has none."""
-        return self._engine.lm
+        return self.places.reader.lm
 
     @property
     def generation(self) -> Generation:
         """Processors, criteria and config in force, and the model's inputs."""
-        return self._engine.cache.generation
+        return self.places.reader.cache.generation
 
     @property
     def origin(self) -> Origin:
@@ -148,13 +144,12 @@ class DecodingSession:
     @property
     def cache(self) -> KVCacheSize | None:
         """Size of the live cache; `None` while there is none."""
-        return None if self._engine_here is None else self._engine_here.cache.size
+        return self.places.reader.cache.size if self.places.has_reader else None
 
     @property
     def held_bytes(self) -> int:
         """In memory for the live cache, parked positions, kept logits and draws."""
-        live = 0 if self._engine_here is None else self._engine_here.cache.held_bytes
-        return live + self._logits.held_bytes + self._draws.held_bytes
+        return self.places.held_bytes
 
     @property
     def record_bytes(self) -> int:
@@ -212,7 +207,7 @@ class DecodingSession:
         if token_id is not None and not 0 <= token_id <= last:
             raise SessionError(f"Token id {token_id} is outside the vocabulary, 0 to {last}.")
         self._cursor.refuse_too_much()
-        self._refuse_beyond_context(len(self.prompt_ids) + self.position)
+        refuse_place_beyond(self.lm, len(self.prompt_ids) + self.position)
         step = self._step(token_id)
         self._tell()
         return step
@@ -273,7 +268,7 @@ class DecodingSession:
         generation = settings.prepare(self.lm, self.prompt_ids)
         settings.refuse_another_cache(self.generation, generation)
         self._settings = settings
-        self._engine.cache.configure(generation)
+        self.places.reader.cache.configure(generation)
         settings.learn(self.lm, self.generation)
 
     def generation_with(self, **generation_kwargs: Any) -> Generation:
@@ -286,65 +281,17 @@ class DecodingSession:
         generation.model_kwargs.clear()
         return generation
 
-    @torch.inference_mode()
-    def logits_at(
-        self, branch: int, index: int, on_prefill: OnPrefill | None = None
-    ) -> tuple[Tensor, Restoration | None]:
-        """The raw logits that a step's token was chosen from; the cursor stays.
-
-        So does its cache, where it was not freed; where it was, what is read now is kept as it.
-
-        Args:
-            branch: of the tree.
-            index: of the step; the branch's length means the one that would come next.
-            on_prefill: called with (tokens fed, tokens to be fed) where it has to be read again;
-                what it raises ends that.
-
-        Returns:
-            (vocab_size,) float32, not to be written to; and what it took to have them again,
-            that inference included, `None` where they were kept.
-
-        Raises:
-            SessionError: there is no such place.
-        """
-        ids, key = self._ids_list(branch, index), self._key(branch, index)
-        row = self._logits.get(key)
-        if row is not None:
-            return row, None
-        row, restoration = self._engine.aside(ids, on_prefill)
-        self._logits.keep(key, row)
-        return row, restoration
-
-    def draw_state(self, branch: int, index: int) -> Tensor:
-        """Of the random generator before that step's draw, known also where none was made.
-
-        Raises:
-            SessionError: there is no such place.
-        """
-        self._cursor.check(branch, index)
-        return self._draws.before(index - given_tokens(self.tree.path(branch, index)))
-
-    def ids_before(self, branch: int, index: int) -> Tensor:
-        """(1, tokens) what the processors of that step see.
-
-        Raises:
-            SessionError: there is no such place.
-        """
-        return self._engine.tensor(self._ids_list(branch, index))
-
     def free(self) -> None:
         """Drops the cache and the logits; the next step reads everything again."""
-        if self._engine_here is not None:
-            self._engine_here.cache.drop()
-        self._logits.clear()
+        self.places.free()
         self.tried.clear()
 
     def detach(self) -> None:
         """Lets the model go, with all that holds on to it; the tree stays."""
-        self.free()
-        if self._engine_here is not None:
+        if self.places.has_reader:
             self.origin  # noqa: B018 - it is known only while the model is here
-        self._engine_here = None
+        self.places.detach()
+        self.tried.clear()
 
     def attach(self, lm: LanguageModel) -> None:
         """Takes the same model back.
@@ -391,7 +338,7 @@ class DecodingSession:
             yield self.step()
 
     def _adopt(self, steps: Iterable[DecodingStep]) -> Iterator[DecodingStep]:
-        self._engine.cache.drop("scored")
+        self.places.reader.cache.drop("scored")
         for step in steps:
             self._cursor.refuse_too_much()
             self._is_moved = True
@@ -403,40 +350,25 @@ class DecodingSession:
         for changed in list(self._watchers):
             changed()
 
-    @property
-    def _engine(self) -> Engine:
-        if self._engine_here is None:
-            raise SessionError("This session has let its model go: attach it again first.")
-        return self._engine_here
-
     @torch.inference_mode()
     def _step(self, token_id: int | None) -> DecodingStep:
-        engine = self._engine
+        reader = self.places.reader
         try:
             if self._is_moved:
-                engine.stand(self.prompt_ids, self.path())
+                reader.stand(self.prompt_ids, self.path())
             # An interrupt may come before the step is recorded.
             self._is_moved = True
-            restoration = engine.make_ready(self.on_prefill)
+            restoration = reader.make_ready(self.on_prefill)
             self._wind_clock()
-            step, row = engine.step(token_id, self.on_prefill)
+            step, row = reader.step(token_id, self.on_prefill)
         except BaseException:
             # What the cache has read is not known now: the next step reads it again.
-            engine.cache.drop()
+            reader.cache.drop()
             raise
-        self._logits.keep(self._key(self.branch, self.position), row)
+        self.places.keep(self.branch, self.position, row)
         self._cursor.write(step, self.settings, restoration)
         self._is_moved = False
         return step
-
-    def _refuse_beyond_context(self, tokens: int) -> None:
-        """A text that was measured in windows may be longer than the model can read at once."""
-        most = self.lm.context_length
-        if most is not None and tokens > most:
-            raise SessionError(
-                f"This place comes after {tokens:,} tokens of the text, and the model's context "
-                f"holds {most:,}: choose an earlier one."
-            )
 
     def _wind_clock(self) -> None:
         """`max_time` counts what the path's steps took, and not what passed between them."""
@@ -445,22 +377,12 @@ class DecodingSession:
                 criterion.initial_timestamp = time.time() - sum(s.seconds for s in self.path())
 
     def _take(self, lm: LanguageModel) -> None:
-        def prepare() -> Generation:
-            return self._settings.prepare(lm, self.prompt_ids)
-
-        engine = Engine(lm, prepare, self._draws, self.top_candidates)
+        generation = self._settings.prepare(lm, self.prompt_ids)
+        reader = Reader(lm, generation, self.places.draws, self.top_candidates)
         if self.tree.branches[0].steps:
-            engine.cache.drop()
-        self._engine_here, self._is_moved = engine, True
-
-    def _key(self, branch: int, index: int) -> tuple[int, int]:
-        """The same for all branches that leave at a place: they choose from one distribution."""
-        return self.tree.owner(branch, index), index
-
-    def _ids_list(self, branch: int, index: int) -> list[int]:
-        self._cursor.check(branch, index)
-        self._refuse_beyond_context(len(self.prompt_ids) + index)
-        return self.prompt_ids + [step.token_id for step in self.tree.path(branch, index)]
+            reader.cache.drop()
+        self.places.attach(reader)
+        self._is_moved = True
 
 
 def _identity(lm: LanguageModel) -> tuple[str, str, str | None, int]:

@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig
 
-from decoding.core.generation import (
-    Generation,
-    prepare_generation,
-    refuse_memories,
-    settings_in_force,
-)
+from decoding.core.generation import Generation, prepare_generation, settings_in_force
+from decoding.core.supported import refuse_memories
 from decoding.records.errors import GenerationConfigError
 from decoding.records.step import FinishReason
 
@@ -60,7 +56,7 @@ class SessionSettings:
         """
         wanted = {**self._fields, **fields}
         generation = prepare_generation(lm, prompt_ids, self._config, self._use_cache, wanted)
-        refuse_memories(generation)
+        refuse_memories(generation.processors)
         return generation
 
     def changed(self, config: GenerationConfig | None, fields: dict[str, Any]) -> SessionSettings:

@@ -25,6 +25,7 @@ from decoding import (
 )
 from decoding.core import decoder as decoder_module
 from decoding.core import inference
+from decoding.core import take_step as take_step_module
 
 PROMPT = "The capital of Armenia"
 
@@ -181,7 +182,7 @@ def test_an_error_frees_the_cache_though_its_traceback_lives(
 
     steps = decode(tiny_lm, PROMPT, max_new_tokens=12)
     next(steps)
-    monkeypatch.setattr(decoder_module, "choose", broken)
+    monkeypatch.setattr(take_step_module, "choose", broken)
     with pytest.raises(RuntimeError, match="out of memory") as caught:
         next(steps)
     gc.collect()

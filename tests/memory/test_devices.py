@@ -11,10 +11,7 @@ from tiny import byte_tokenizer, tiny_model
 from torch import nn
 
 from decoding import LanguageModel, decode, forecast_memory, load_model
-from decoding.core import decoder as decoder_room
-from decoding.core import description as facts_room
 from decoding.core.description import model_facts
-from decoding.costs import forecast as forecast_room
 from decoding.memory import devices as room
 from decoding.memory.devices import computing_devices, device_shares, input_device, weight_bytes
 from decoding.records.model_facts import DeviceShare
@@ -84,8 +81,7 @@ def test_what_is_told_of_a_spread_model_is_of_all_its_devices(
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda d: 300)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda d: 500)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d: (1000, 4000))
-    for reader in (facts_room, forecast_room, decoder_room):
-        monkeypatch.setattr(reader, "computing_devices", lambda _model: both)
+    monkeypatch.setattr(tiny_lm, "computing_devices", both)
     facts, forecast = model_facts(tiny_lm), forecast_memory(tiny_lm)
     assert (facts.free_bytes, facts.total_bytes) == (2400, 8000)
     assert (forecast.free_bytes, forecast.total_bytes) == (2400, 8000)

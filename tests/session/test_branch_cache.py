@@ -160,17 +160,17 @@ def test_the_bytes_are_those_of_the_tensors_that_are_alive(own_lm: LanguageModel
             storage = thing.untyped_storage()
             if storage.data_ptr() not in weights:
                 alive[storage.data_ptr()] = storage.nbytes()
-    assert run._engine.cache.held_bytes == sum(alive.values())
+    assert run.places.reader.cache.held_bytes == sum(alive.values())
     most = (len(PROMPT) + 39) * position
-    assert most < run._engine.cache.held_bytes <= 2 * most + 10 * position
+    assert most < run.places.reader.cache.held_bytes <= 2 * most + 10 * position
 
 
 def test_an_aside_shares_what_is_there(own_lm: LanguageModel) -> None:
     run = session(own_lm)
     list(run.run(20))
     before = run.held_bytes
-    run._logits.clear()
-    run.logits_at(0, 7)
+    run.places.logits.clear()
+    run.places.logits_at(0, 7)
     assert run.held_bytes == before - 19 * 260 * 4
     assert run.tree.branches[0].restorations == []
 
@@ -191,12 +191,12 @@ def test_two_sessions_of_a_model_that_keeps_its_state_in_itself(tiny_lms: GetLM)
 @pytest.mark.parametrize(("family", "reason"), [("llama", None), ("mistral", "sliding")])
 def test_what_an_aside_tells(tiny_lms: GetLM, family: str, reason: str | None) -> None:
     run = session(tiny_lms(family))
-    _, again = run.logits_at(0, 0)
+    _, again = run.places.logits_at(0, 0)
     assert again is not None
     assert (again.reused_positions, again.fed_tokens, again.reason) == (0, 0, None)
     list(run.run(9))
-    run._logits.clear()
-    _, again = run.logits_at(0, 5)
+    run.places.logits.clear()
+    _, again = run.places.logits_at(0, 5)
     assert again is not None
     positions = len(PROMPT) + 4
     told = (again.reused_positions, again.fed_tokens, again.reason)
@@ -212,7 +212,7 @@ def test_who_looks_around_after_an_eviction_reads_once(
     calls = fed(monkeypatch, own_lm)
     told = []
     for index in (15, 7, 0, 12):
-        again = run.logits_at(0, index)[1]
+        again = run.places.logits_at(0, index)[1]
         assert again is not None
         told.append((again.reused_positions, again.fed_tokens, again.reason))
     own_lm.unhook()
@@ -236,25 +236,25 @@ def test_after_it_the_cache_stays_as_it_is(own_lm: LanguageModel) -> None:
     run = session(own_lm)
     list(run.run(20))
     run.free()
-    run.logits_at(0, 15)
+    run.places.logits_at(0, 15)
     run.step()
     cache = run.cache
-    run._logits.clear()
-    run.logits_at(0, 5)
+    run.places.logits.clear()
+    run.places.logits_at(0, 5)
     assert run.cache == cache
     run.step()
     assert len(run.tree.branches[0].restorations) == 1
 
 
 def test_few_parts_are_parked(own_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decoding.session.branch_cache.MAX_PARKED", 3)
+    monkeypatch.setattr("decoding.session.parked.MAX_PARKED", 3)
     run = session(own_lm)
     list(run.run(40))
     for token in (*range(65, 75), 74, 74):
         run.fork(35, token)
         run.step()
-    cache = run._engine.cache
-    assert [part.ids[-1] for part in cache._parked] == [72, 73, 74]
+    cache = run.places.reader.cache
+    assert [part.ids[-1] for part in cache._parked._parts] == [72, 73, 74]
     before = cache.held_bytes
     run.free()
     assert (before > 0, cache.held_bytes) == (True, 0)

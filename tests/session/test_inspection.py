@@ -199,7 +199,7 @@ def test_a_search_comes_with_probabilities_and_ranks(tiny_lm: LanguageModel) -> 
     assert len(everything.found) == FOUND_LISTED
     probabilities = [candidate.probability for candidate in everything.found]
     assert probabilities == sorted(probabilities, reverse=True)
-    logits, _ = session.logits_at(0, 2)
+    logits, _ = session.places.logits_at(0, 2)
     for candidate in everything.found:
         rank = 1 + int((logits > logits[candidate.token_id]).sum())
         assert everything.ranks[candidate.token_id] == rank
@@ -249,7 +249,7 @@ def test_logits_that_are_none_are_told(
 ) -> None:
     session = ran(tiny_lm)
     row = torch.full((tiny_lm.vocab_size,), torch.nan)
-    monkeypatch.setattr(session, "logits_at", lambda *_: (row, None))
+    monkeypatch.setattr(session.places, "logits_at", lambda *_: (row, None))
     with pytest.raises(LogitsError):
         look(session, 1)
     mended = look(session, 1, generation={"remove_invalid_values": True})

@@ -113,16 +113,16 @@ class Machine(RuleBasedStateMachine):
     def what_comes_next(self) -> None:
         session = self.session
         live = session.cache
-        row, _ = session.logits_at(session.branch, session.position)
-        self.check(row, session.ids_before(session.branch, session.position)[0].tolist())
-        assert session.cache == live or live is None or session._engine._is_away
+        row, _ = session.places.logits_at(session.branch, session.position)
+        self.check(row, session.places.ids_before(session.branch, session.position)[0].tolist())
+        assert session.cache == live or live is None or session.places.reader._is_away
 
     def check_taken(self) -> None:
         """The step just taken: its logits are those that the live cache led to."""
         session = self.session
-        row, again = session.logits_at(session.branch, session.position - 1)
+        row, again = session.places.logits_at(session.branch, session.position - 1)
         assert again is None
-        ids = session.ids_before(session.branch, session.position)[0].tolist()
+        ids = session.places.ids_before(session.branch, session.position)[0].tolist()
         self.check(row, ids[:-1])
         step = session.path()[-1]
         assert step.token_id == ids[-1]
@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
         prompt = len(other.prompt_ids)
         for index, token in enumerate((*ids[prompt:], 0)):
             other.step(token)
-            self.known[ids[: prompt + index]] = other.logits_at(0, index)[0]
+            self.known[ids[: prompt + index]] = other.places.logits_at(0, index)[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -124,10 +124,10 @@ def test_a_fork_draws_with_the_same_random_numbers(tiny_lm: LanguageModel) -> No
     ids = ids_of(run.run(10))
     run.fork(4, ids[4] ^ 1)
     list(run.run())
+    places = run.places
     for index in range(20):
-        assert torch.equal(run.draw_state(1, index), run.draw_state(0, min(index, 10))) == (
-            index <= 10
-        )
+        ours, theirs = places.draw_state(1, index), places.draw_state(0, min(index, 10))
+        assert torch.equal(ours, theirs) == (index <= 10)
     run.fork(4, ids[4])  # the token that was drawn there: all that follows is the same
     assert ids_of(run.run(5)) == ids[5:]
 
@@ -150,10 +150,10 @@ def test_greedy_steps_leave_no_draws_to_catch_up_with(
     run.step(5)
     with monkeypatch.context() as patched:
         patched.delattr(torch, "multinomial")
-        state = run.draw_state(0, 10)
+        state = run.places.draw_state(0, 10)
     drawn = session(tiny_lm)
     list(drawn.run(10))
-    assert torch.equal(state, drawn.draw_state(0, 10))
+    assert torch.equal(state, drawn.places.draw_state(0, 10))
 
 
 def test_a_forced_token_is_measured(tiny_lm: LanguageModel) -> None:
@@ -164,7 +164,7 @@ def test_a_forced_token_is_measured(tiny_lm: LanguageModel) -> None:
     assert forced.is_forced
     assert not first.is_forced
     assert (forced.token_id, forced.sampling_probability, forced.kept_tokens) == (cut, 0.0, 3)
-    row, _ = run.logits_at(0, 0)
+    row, _ = run.places.logits_at(0, 0)
     assert forced.probability == pytest.approx(row.softmax(-1)[cut].item(), rel=1e-4)
     assert forced.rank == 1 + int((row > row[cut]).sum())
     assert forced.candidates[-1].token_id == cut
@@ -393,15 +393,15 @@ def test_looking_back_can_be_ended(tiny_lm: LanguageModel) -> None:
     for kind in ("dynamic", "quantized"):
         run = session(tiny_lm, **cache_settings(kind, tiny_lm))
         given = ids_of(run.run(10))
-        run._logits.clear()
+        run.places.logits.clear()
         if kind == "dynamic":
             assert given == ids[:10]
             run.free()
         before = run.cache
         with pytest.raises(KeyboardInterrupt):
-            run.logits_at(0, 8, refuse)
+            run.places.logits_at(0, 8, refuse)
         assert run.cache == before
-        assert run.logits_at(0, 8)[1] is not None
+        assert run.places.logits_at(0, 8)[1] is not None
         following = ids_of(run.run())
         assert kind != "dynamic" or following == ids[10:]
 
@@ -409,34 +409,35 @@ def test_looking_back_can_be_ended(tiny_lm: LanguageModel) -> None:
 def test_logits_of_an_earlier_step(tiny_lm: LanguageModel) -> None:
     run = session(tiny_lm)
     list(run.run(12))
-    kept = {i: run.logits_at(0, i)[0].clone() for i in range(12)}
-    assert all(run.logits_at(0, i)[1] is None for i in range(12))
-    run._logits.clear()
+    kept = {i: run.places.logits_at(0, i)[0].clone() for i in range(12)}
+    assert all(run.places.logits_at(0, i)[1] is None for i in range(12))
+    run.places.logits.clear()
     cursor, cache = (run.branch, run.position), run.cache
     for index in (3, 0, 11):
-        row, again = run.logits_at(0, index)
+        row, again = run.places.logits_at(0, index)
         assert torch.allclose(row, kept[index], atol=1e-4)
         assert again is not None
         assert (again.reused_positions, again.fed_tokens) == (len(PROMPT) + index - 1, 0)
-        assert run.logits_at(0, index)[1] is None
+        assert run.places.logits_at(0, index)[1] is None
     assert ((run.branch, run.position), run.cache) == (cursor, cache)
-    following, _ = run.logits_at(0, 12)
+    following, _ = run.places.logits_at(0, 12)
     assert run.step().probability == pytest.approx(
         following.softmax(-1)[run.path()[-1].token_id].item(), abs=1e-5
     )
     with pytest.raises(SessionError):
-        run.logits_at(0, 14)
+        run.places.logits_at(0, 14)
     with pytest.raises(SessionError):
-        run.logits_at(1, 0)
+        run.places.logits_at(1, 0)
 
 
 def test_kept_logits_are_bounded(tiny_lm: LanguageModel) -> None:
     run = session(tiny_lm)
-    run._logits._max_bytes = 4 * 260 * 4
+    run.places.logits._max_bytes = 4 * 260 * 4
     list(run.run())
-    assert [run.logits_at(0, i)[1] is None for i in (19, 18, 17, 16, 15)] == [True] * 4 + [False]
-    assert run.logits_at(0, 15)[1] is None  # the last one that was asked for
-    assert run._logits.held_bytes == 4 * 260 * 4
+    is_kept = [run.places.logits_at(0, i)[1] is None for i in (19, 18, 17, 16, 15)]
+    assert is_kept == [True] * 4 + [False]
+    assert run.places.logits_at(0, 15)[1] is None  # the last one that was asked for
+    assert run.places.logits.held_bytes == 4 * 260 * 4
 
 
 def test_a_model_that_goes_and_comes_back(tiny_lm: LanguageModel) -> None:
@@ -467,7 +468,7 @@ def test_a_model_that_was_let_go_is_freed() -> None:
     del lm
     gc.collect()
     assert gone() is None
-    assert run.held_bytes == run._draws.held_bytes
+    assert run.held_bytes == run.places.draws.held_bytes
     assert len(run.path()) == 2
     assert run.origin.model.name == "own"
 
@@ -480,7 +481,7 @@ def test_freed_it_holds_next_to_nothing(tiny_lm: LanguageModel) -> None:
     assert run.held_bytes >= cache.bytes + 10 * 260 * 4
     run.free()
     assert run.cache is None
-    assert run.held_bytes == run._draws.held_bytes
+    assert run.held_bytes == run.places.draws.held_bytes
 
 
 def test_the_text_of_a_branch_is_its_paths(tiny_lm: LanguageModel) -> None:
@@ -506,8 +507,8 @@ def test_places_that_do_not_exist(tiny_lm: LanguageModel) -> None:
         lambda: run.move(1),
         lambda: run.move(-1),
         lambda: run.fork(9),
-        lambda: run.draw_state(0, 4),
-        lambda: run.ids_before(2, 0),
+        lambda: run.places.draw_state(0, 4),
+        lambda: run.places.ids_before(2, 0),
     ):
         with pytest.raises(SessionError):
             wrong()
@@ -586,7 +587,7 @@ def test_a_given_text_goes_on_from_any_place_as_decode_does_from_it_as_a_prompt(
 def test_a_place_of_a_given_text_is_read_when_it_is_looked_at(tiny_lm: LanguageModel) -> None:
     run, steps = of_given(tiny_lm, TEXT), given_steps(tiny_lm, TEXT)
     list(run.adopt(steps))
-    row, restoration = run.logits_at(0, 20)
+    row, restoration = run.places.logits_at(0, 20)
     assert restoration is not None
     assert restoration.fed_tokens == 20
     own = row.log_softmax(-1)[steps[20].token_id]
@@ -594,7 +595,7 @@ def test_a_place_of_a_given_text_is_read_when_it_is_looked_at(tiny_lm: LanguageM
     draws = decode(tiny_lm, TEXT[:21], seed=3, max_new_tokens=1, **SAMPLED)
     run.rewind(20)
     run.configure(**SAMPLED)
-    assert torch.equal(run.draw_state(0, 20), run.draw_state(0, 0))
+    assert torch.equal(run.places.draw_state(0, 20), run.places.draw_state(0, 0))
     assert run.step().token_id == next(draws).token_id
 
 
@@ -606,11 +607,11 @@ def test_a_given_text_longer_than_the_context_is_kept_and_read_up_to_there(
     one = given_steps(tiny_lm, TEXT[:2])[0]
     long = [replace(one, index=i, finish_reason=None) for i in range(300)]
     list(run.adopt(long))
-    assert run.logits_at(0, 255)[0].shape == (260,)
+    assert run.places.logits_at(0, 255)[0].shape == (260,)
     with pytest.raises(SessionError, match="after 257 tokens of the text"):
-        run.logits_at(0, 256)
+        run.places.logits_at(0, 256)
     with pytest.raises(SessionError, match="context holds 256"):
-        run.ids_before(0, 300)
+        run.places.ids_before(0, 300)
     with pytest.raises(SessionError, match="after 301 tokens"):
         run.step()
     assert run.fork(255).index == 255
