@@ -1,4 +1,4 @@
-"""What is measured on each architecture's tiny model, as the README's table.
+"""What is measured on each architecture's tiny model, as the table of `decoding/memory/README.md`.
 
 python tests/architectures.py
 """

@@ -187,7 +187,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
 }
 
-# Something that holds for all of the above does not hold for these; the README says what.
+# These differ from all of the above in one thing each: decoding/memory/README.md says in which.
 PECULIAR: dict[str, dict[str, Any]] = {
     "deepseek_v32": {**_LATENT, "index_head_dim": 8, "index_n_heads": 2, "index_topk": 8},
     "openai-gpt": _GPT,

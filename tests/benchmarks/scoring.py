@@ -20,7 +20,7 @@ from prefill_memory import Peak
 
 from decoding import LanguageModel, load_model, score, scored_ids
 
-TEXT = Path(__file__).parents[2] / "README.md"
+TEXT = Path(__file__).parents[2] / "decoding" / "trust" / "README.md"
 MEGABYTE = 1e6
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from readmes import code_blocks, room, section
 
 from decoding import Branch, DecodingSession, DecodingTrace, LanguageModel, read_trace, trace_json
 from decoding.records.step import DecodingStep
 from decoding.session.recording import library_versions
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def session_of(lm: LanguageModel, prompt: Any = "Hello", **settings: Any) -> DecodingSession:
@@ -193,13 +192,13 @@ def test_the_readmes_lines_and_table(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    section = README.split("## Traces")[1].split("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    traces = section(room("records"), "Traces")
+    (code,) = code_blocks(traces, "python")
     monkeypatch.setattr("decoding.load_model", lambda: default_lm)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith("2 Candidate(token_id=")
-    named = set(re.findall(r"`(?:branches\[\]\.)?(\w+)`", section))
+    named = set(re.findall(r"`(?:branches\[\]\.)?(\w+)`", traces))
     for record in (DecodingTrace, Branch):
         assert {field.name for field in fields(record)} <= named
 

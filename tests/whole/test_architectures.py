@@ -1,14 +1,14 @@
-"""What holds for each architecture: bytes, formula, ids, forecast; and that the README says so."""
+"""What holds for each architecture: bytes, formula, ids, forecast; and that the table says so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from architectures import ALL, BEGIN, END, HEAD, STANDS_FOR, measure, sizes_and_tensors
 from families import FAMILIES, PECULIAR
 from generated import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
+from readmes import room
 from tiny import byte_tokenizer, tiny_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -16,8 +16,7 @@ from decoding import LanguageModel, decode
 from decoding.core import inference
 
 GetLM = Callable[[str], LanguageModel]
-README = (Path(__file__).parents[2] / "README.md").read_text()
-TABLE = README.split(BEGIN)[1].split(END)[0].strip().splitlines()
+TABLE = room("memory").split(BEGIN)[1].split(END)[0].strip().splitlines()
 # Layers, heads of keys and values, and head size, as the tiny configs have them.
 FORMULAS = {
     **dict.fromkeys(("llama", "qwen2", "qwen3", "phi3", "starcoder2", "olmo2"), (3, 2, 8)),
