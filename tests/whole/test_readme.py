@@ -132,8 +132,10 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(readme: Path) 
 
 
 @pytest.mark.parametrize("readme", EVERY, ids=named)
-def test_every_program_that_a_command_names_is_there(readme: Path) -> None:
+def test_every_program_that_a_command_or_a_sentence_names_is_there(readme: Path) -> None:
     text = readme.read_text(encoding="utf-8")
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        assert (readme.parent / name).is_file() or (ROOT / name).is_file(), name
     programs = re.findall(r"`python ([\w/]+\.py)", text)
     assert all((ROOT / program).is_file() for program in programs)
     if readme.parent.name == "benchmarks":
