@@ -211,6 +211,7 @@ def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
 # The page's events
 
 
+@pytest.mark.serial
 def test_stop_ends_ones_own_run_within_an_inference(served, url):
     demo, _ = served
     ann, bob = Visitor(demo, url, "ann"), Visitor(demo, url, "bob")
@@ -250,6 +251,7 @@ def test_a_text_is_scored_looked_at_and_goes_on(served, url):
     assert (refused["run"], refused["message"]["key"]) == ("", "score_empty")
 
 
+@pytest.mark.serial
 def test_closing_the_tab_ends_the_run_and_frees_its_cache(served, url):
     demo, _ = served
     ann = Visitor(demo, url, "ann-closing")
