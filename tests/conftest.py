@@ -73,20 +73,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_lms() -> Callable[[str], LanguageModel]:
     """`tiny_lms(family)`: that family's tiny model, made once."""
-    from tiny import byte_tokenizer, tiny_model
+    from tiny import tiny_lm
 
-    from decoding import LanguageModel
-
-    made: dict[str, LanguageModel] = {}
-
-    def lm(family: str) -> LanguageModel:
-        if family not in made:
-            made[family] = LanguageModel(
-                tiny_model(family), byte_tokenizer(), name=f"tiny-{family}"
-            )
-        return made[family]
-
-    return lm
+    return tiny_lm
 
 
 @pytest.fixture(scope="session")
