@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if TYPE_CHECKING:
     from decoding import LanguageModel
 
+LONG = ("browser", "default_model", "slow")
 TURNS = pytest.StashKey[Turns]()
 FOLDER = pytest.StashKey[str]()
 
@@ -53,10 +54,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as quick what is not marked as anything that takes its time."""
+    """Marks as quick what is not marked as anything that takes its time.
+
+    Coverage is measured there alone: it is dear where a model runs, and what goes through many
+    models or the whole page passes the same lines again.
+    """
     for item in items:
-        if not any(item.get_closest_marker(m) for m in ("browser", "default_model", "slow")):
-            item.add_marker("quick")
+        takes_time = any(item.get_closest_marker(mark) for mark in LONG)
+        item.add_marker("no_cover" if takes_time else "quick")
+    # First, while the other process has short ones to wait for.
+    items.sort(key=lambda item: item.get_closest_marker("serial") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: the many tests that collect garbage need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting for a turn is no part of a test's time

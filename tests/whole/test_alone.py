@@ -7,6 +7,15 @@ import time
 from pathlib import Path
 
 from alone import Turns
+from filelock import FileLock, Timeout
+
+
+def is_held(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def test_who_is_alone_waits_for_the_others_and_has_them_wait(tmp_path: Path) -> None:
@@ -29,7 +38,7 @@ def test_who_is_alone_waits_for_the_others_and_has_them_wait(tmp_path: Path) -> 
         with three.beside_others():
             order.append("beside")
         threads[0].start()
-        while not two._gate.is_locked:
+        while not is_held(tmp_path / "gate.lock"):
             time.sleep(0.01)
         threads[1].start()
         time.sleep(0.1)
