@@ -33,7 +33,10 @@ from decoding.records.trace_file import LARGEST_BYTES
 from decoding.strategies.scoring import score
 
 # Gradio's queue sums up its own work with what pandas has given up.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing"),
+]
 
 ROOT = Path(app.__file__).parent
 GREEDY = {"do_sample": False, "max_new_tokens": 8}

@@ -15,6 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from decoding import LanguageModel, decode
 from decoding.core import inference
 
+pytestmark = pytest.mark.slow
+
 GetLM = Callable[[str], LanguageModel]
 README = (Path(__file__).parents[2] / "README.md").read_text()
 TABLE = README.split(BEGIN)[1].split(END)[0].strip().splitlines()

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 # How often a notebook is redrawn depends on how fast its kernel is.
-pytestmark = pytest.mark.serial
+pytestmark = [pytest.mark.serial, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 

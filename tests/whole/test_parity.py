@@ -14,6 +14,8 @@ from transformers import GenerationConfig
 from decoding import LanguageModel, decode
 from decoding.core import inference
 
+pytestmark = pytest.mark.slow
+
 GetLM = Callable[[str], LanguageModel]
 SAMPLED: dict[str, dict[str, Any]] = {
     "plain": {},
