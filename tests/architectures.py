@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,8 +16,8 @@ from unittest.mock import patch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from families import FAMILIES, PECULIAR
-from generated import PROMPT, TWO_SETTINGS, decode_ids, generate_ids
-from tiny import byte_tokenizer, tiny_model
+from generated import PROMPT, TWO_SETTINGS, both_ids
+from tiny import byte_tokenizer, tiny_lm, tiny_model
 from torch import Tensor
 
 from decoding import LanguageModel, decode, forecast_memory
@@ -115,8 +116,7 @@ def _told(held_bytes: int | None) -> str:
 
 def measure(family: str) -> Row:
     """Runs a family's tiny model, and once more with room for 2,000 positions."""
-    lm = _tiny(family)
-    roomy = _tiny(family, **{name: 2 * POSITIONS for name in LENGTHS if name in ALL[family]})
+    lm, roomy = tiny_lm(family), _roomy(family)
     prompt = [(7 * i * i + 3 * i) % 256 for i in range(POSITIONS)]
     size = next(decode(roomy, prompt, max_new_tokens=1)).kv_cache
     assert size is None or size.tokens == POSITIONS
@@ -125,8 +125,9 @@ def measure(family: str) -> Row:
     return Row(family, _layers(lm), _formula(lm), _ids(lm), _bytes(lm), told, measured)
 
 
-def _tiny(family: str, **overrides: Any) -> LanguageModel:
-    return LanguageModel(tiny_model(family, **overrides), byte_tokenizer(), name=family)
+def _roomy(family: str) -> LanguageModel:
+    lengths = {name: 2 * POSITIONS for name in LENGTHS if name in ALL[family]}
+    return LanguageModel(tiny_model(family, **lengths), byte_tokenizer(), name=family)
 
 
 def _layers(lm: LanguageModel) -> str:
@@ -140,13 +141,11 @@ def _formula(lm: LanguageModel) -> str:
 
 def _ids(lm: LanguageModel) -> str:
     """Whether both ways to feed the model give the ids of `generate`, and the same ones."""
-    ids = lm.tokenizer(PROMPT)["input_ids"]
     found = []
     for config in TWO_SETTINGS.values():
         for use_cache in (True, False):
-            settings = {**config, "max_new_tokens": 12, "use_cache": use_cache}
-            generated = generate_ids(lm, ids, **settings)
-            if decode_ids(lm, ids, **settings) != generated:
+            decoded, generated = both_ids(lm, use_cache=use_cache, **config)
+            if decoded != generated:
                 return "differ"
             found.append(generated)
     return "equal" if found[0::2] == found[1::2] else "equal; other ones without a cache"
@@ -159,7 +158,8 @@ def _bytes(lm: LanguageModel) -> str:
     return "equal" if all(list(size.layer_bytes) == held for size, held in sizes) else "differ"
 
 
-def sizes_and_tensors(lm: LanguageModel, tokens: int = 8) -> list[tuple[KVCacheSize, list[int]]]:
+@cache
+def sizes_and_tensors(lm: LanguageModel) -> list[tuple[KVCacheSize, list[int]]]:
     """Each step's size of the cache, beside the bytes of its tensors by their names."""
     held: list[list[int]] = []
 
@@ -168,7 +168,7 @@ def sizes_and_tensors(lm: LanguageModel, tokens: int = 8) -> list[tuple[KVCacheS
         return kv_cache_size(cache, fed)
 
     with patch.object(inference, "kv_cache_size", watching):
-        steps = list(decode(lm, PROMPT, max_new_tokens=tokens, suppress_tokens=[256]))
+        steps = list(decode(lm, PROMPT, max_new_tokens=12, suppress_tokens=[256]))
     sizes = [step.kv_cache for step in steps if step.kv_cache]
     return list(zip(sizes, held, strict=True)) if sizes else []
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import tiny_model
+import torch
+from tiny import byte_tokenizer, tiny_model
 
+from decoding import LanguageModel
 from decoding.page.serving import FILES_ADDRESS
 
 BROWSER_MARKS = [
@@ -25,6 +29,32 @@ BROWSER_MARKS = [
 HOSTILE: list[str] = json.loads((Path(__file__).parent / "data" / "hostile_text.json").read_text())
 STATE = "window.decodingLive.store.state"
 ENDED = f"['finished', 'stopped', 'paused', 'error'].includes({STATE})"
+FRAMES_PASS = "new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))"
+# The charts along the text hold all steps, the other one the distribution of the last of them.
+CHARTS_DRAWN = """() => {
+  const { steps } = decodingLive.store;
+  const values = (chart, name, axis) => {
+    const box = document.getElementById(chart);
+    if (!box.checkVisibility()) return null;
+    const data = box.querySelector(".js-plotly-plot")?.data ?? [];
+    return data.find((trace) => trace.name === name)?.[axis] ?? [];
+  };
+  const along = [
+    ["confidence-chart", "probability"], ["kv-cache-chart", "new_bytes"],
+    ["latency-chart", "milliseconds"],
+  ].map((place) => values(...place, "y"));
+  const best = values("probability-chart", "probability", "x");
+  return along.every((drawn) => drawn === null || drawn.length === steps.length)
+    && (best === null || best[0] === steps.at(-1).c[0][2]);
+}"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page and its model."""
+
+    lm: LanguageModel
+    address: str
 
 
 def slow_llama(vocab_size: int, seconds: float = 0.0) -> Any:
@@ -43,8 +73,45 @@ def slow_llama(vocab_size: int, seconds: float = 0.0) -> Any:
     return model
 
 
+def tiny_page_model(seconds: float = 0.0, name: str = "tiny") -> LanguageModel:
+    tokenizer = byte_tokenizer()
+    return LanguageModel(slow_llama(len(tokenizer), seconds), tokenizer, name=name)
+
+
+def hostile_model() -> LanguageModel:
+    """Only hostile tokens can be drawn, another one after each inference."""
+    texts = tuple(dict.fromkeys(text for text in HOSTILE if len(text) < 200))
+    tokenizer = byte_tokenizer(texts)
+    model = slow_llama(len(tokenizer))
+    ids = [tokenizer.convert_tokens_to_ids(text) for text in texts]
+    calls, forward = iter(range(10**6)), model.forward
+
+    def prefer_the_next(*args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        output.logits = torch.zeros_like(output.logits)
+        output.logits[..., ids] = 5.0
+        output.logits[..., ids[next(calls) % len(ids)]] = 40.0
+        return output
+
+    model.forward = prefer_the_next
+    return LanguageModel(model, tokenizer, name="<b>${window.pw=1}</b>")
+
+
+# The models of the pages that tests share; a test that changes its page asks for one of its own.
+MODELS: dict[str, Callable[[], LanguageModel]] = {
+    "tiny": tiny_page_model,
+    "slow": lambda: tiny_page_model(0.03),
+    "hostile": hostile_model,
+}
+
+
+def frames_pass(page: Any) -> None:
+    """Waits until what has changed is drawn: views are drawn in the frame after a change."""
+    page.evaluate(FRAMES_PASS)
+
+
 def shows(page: Any, selector: str, text: str) -> None:
-    """Waits until the text stands there: views are drawn in the frame after a change."""
+    """Waits until the text stands there."""
     found = "([selector, text]) => document.querySelector(selector).innerText.includes(text)"
     page.wait_for_function(found, arg=[selector, text])
 
@@ -58,7 +125,9 @@ def ask(page: Any, prompt: str, *, tokens: int = 12, chat: bool = False) -> None
     page.fill("#setting-max_new_tokens input[type=number]", str(tokens))
     page.press("#setting-max_new_tokens input[type=number]", "Tab")
     page.fill("#prompt textarea", prompt)
-    page.wait_for_timeout(100)
+    holds_setting(page, "max_new_tokens", tokens)
+    holds_setting(page, "chat", chat)
+    frames_pass(page)
     page.click("#generate")
 
 
@@ -70,7 +139,9 @@ def run_to_end(
     ask(page, prompt, **settings)
     page.wait_for_function(f"decodingLive.store.run !== {json.dumps(before)} && {ENDED}")
     assert page.evaluate(STATE) == "finished"
-    page.wait_for_timeout(1000 if charts else 100)
+    frames_pass(page)
+    if charts:
+        page.wait_for_function(CHARTS_DRAWN)
     return list(page.evaluate("decodingLive.store.steps"))
 
 
@@ -88,7 +159,13 @@ def pause(page: Any) -> None:
 def set_setting(page: Any, name: str, value: bool) -> None:
     """Switches a setting that is a check box; the settings are open."""
     page.set_checked(f"#setting-{name} input", value)
-    page.wait_for_timeout(100)
+    holds_setting(page, name, value)
+
+
+def holds_setting(page: Any, name: str, value: Any) -> None:
+    """Waits until Gradio has told the page of a setting."""
+    same = "([name, value]) => decodingLive.store.settings?.[name] === value"
+    page.wait_for_function(same, arg=[name, value])
 
 
 def plotted(page: Any, chart: str) -> dict[str, list[float]]:
@@ -102,8 +179,10 @@ def plotted(page: Any, chart: str) -> dict[str, list[float]]:
 
 
 def look_at(page: Any, panel: str) -> None:
+    """Scrolls to a panel; what is told of its coming into sight is told between two frames."""
     page.locator(f"#{panel}-panel").scroll_into_view_if_needed()
-    page.wait_for_timeout(150)
+    frames_pass(page)
+    frames_pass(page)
 
 
 def work_of(page: Any, kind: str) -> dict[str, Any]:

@@ -1,37 +1,94 @@
-"""Tiny models made once, the real default model, the served page, a browser and its visitors."""
+"""How the tests are run, tiny models made once, and the real default model."""
 
 from __future__ import annotations
 
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from alone import Turns
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# For this process, before torch is imported, and for those that the tests start: a tiny model
+# has nothing to share out, and several threads in each of two processes stand in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tiny import byte_tokenizer, tiny_model
+if TYPE_CHECKING:
+    from decoding import LanguageModel
 
-from decoding import LanguageModel
+LONG = ("browser", "default_model", "slow")
+TURNS = pytest.StashKey[Turns]()
+FOLDER = pytest.StashKey[str]()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for folders; files and tests that are named run here, where one can debug."""
+    return 0 if any("::" in name or name.endswith(".py") for name in config.args) else 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None:
+        config.stash[FOLDER] = tempfile.mkdtemp(prefix="turns-")
+    else:
+        config.stash[TURNS] = Turns(Path(worker["turns"]), worker["workerid"])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["turns"] = node.config.stash[FOLDER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if FOLDER in config.stash:
+        shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as quick what is not marked as anything that takes its time.
+
+    Coverage is measured there alone: it is dear where a model runs, and what goes through many
+    models or the whole page passes the same lines again.
+    """
+    for item in items:
+        takes_time = any(item.get_closest_marker(mark) for mark in LONG)
+        item.add_marker("no_cover" if takes_time else "quick")
+    # First, while the other process has short ones to wait for.
+    items.sort(key=lambda item: item.get_closest_marker("serial") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: the many tests that collect garbage need not look through it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting for a turn is no part of a test's time
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    turns = item.config.stash.get(TURNS, None)
+    if turns is None:
+        turn: Any = nullcontext()
+    else:
+        turn = turns.alone() if item.get_closest_marker("serial") else turns.beside_others()
+    with turn:
+        return (yield)
 
 
 @pytest.fixture(scope="session")
 def tiny_lms() -> Callable[[str], LanguageModel]:
     """`tiny_lms(family)`: that family's tiny model, made once."""
-    made: dict[str, LanguageModel] = {}
+    from tiny import tiny_lm
 
-    def lm(family: str) -> LanguageModel:
-        if family not in made:
-            made[family] = LanguageModel(
-                tiny_model(family), byte_tokenizer(), name=f"tiny-{family}"
-            )
-        return made[family]
-
-    return lm
+    return tiny_lm
 
 
 @pytest.fixture(scope="session")
@@ -46,66 +103,3 @@ def default_lm() -> Iterator[LanguageModel]:
 
     yield load_model()
     gc.collect()
-
-
-@pytest.fixture(scope="module")
-def serve() -> Iterator[Callable[..., str]]:
-    """`serve(lm)`: the address of the real app on that model; without one on the default model."""
-    import app
-
-    demos = []
-
-    def start(lm: LanguageModel | None = None, **choices: Any) -> str:
-        demo = app.build_app(lm, **choices)
-        demos.append(demo)
-        options = {**app.launch_options(port=None), "prevent_thread_lock": True}
-        _, address, _ = demo.launch(**options)
-        return str(address)
-
-    yield start
-    for demo in demos:
-        demo.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        reason = "no chromium on PATH (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    """`visit(address, **context)`: a new visitor; script errors and dialogs fail the test."""
-    contexts = []
-    errors: list[str] = []
-
-    def refuse(dialog: Any) -> None:
-        errors.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def open_page(address: str, **context: Any) -> Any:
-        context = {"viewport": {"width": 1440, "height": 960}, "locale": "en-US", **context}
-        contexts.append(browser.new_context(**context))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("dialog", refuse)
-        page.goto(address)
-        page.wait_for_function("window.decodingLive")
-        page.wait_for_function("decodingLive.store.state === 'ready'")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert errors == []

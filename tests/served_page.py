@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import time
 
 import httpx
+from ports import free_port
 
 import app
 from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.settings import DEFAULT_LIMITS, PAGE_SETTINGS
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -33,7 +27,7 @@ def serving(model, limits=DEFAULT_LIMITS, **options):
         demo.runs.model.worker.shutdown()
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came"

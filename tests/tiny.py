@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from families import FAMILIES, PECULIAR, VOCAB_SIZE
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from decoding import LanguageModel
 
 SPECIALS = ["<eos>", "<bos>", "<|im_start|>", "<|im_end|>"]
 CHAT_TEMPLATE = (
@@ -47,3 +50,9 @@ def tiny_model(family: str, **overrides: Any) -> Any:
     model = AutoModelForCausalLM.from_config(config).eval()
     model.generation_config.pad_token_id = 256
     return model
+
+
+@cache
+def tiny_lm(family: str) -> LanguageModel:
+    """A family's tiny model, made once: whoever changes it puts it back."""
+    return LanguageModel(tiny_model(family), byte_tokenizer(), name=f"tiny-{family}")

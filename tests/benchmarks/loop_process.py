@@ -38,7 +38,11 @@ class LoopProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+                "TQDM_DISABLE": "1",
+            },
             preexec_fn=pin,
         )
 
@@ -116,6 +120,8 @@ class ServedApp(PlainScript):
     """The app as `app.py` serves it; torch runs on its worker's thread only."""
 
     def __init__(self) -> None:
+        from ports import free_port
+
         import app
 
         demo = app.build_app(self._load)
@@ -129,7 +135,7 @@ class ServedApp(PlainScript):
         self._model.wait()
         stream = self._worker.stream
         self._worker.stream = lambda start: stream(lambda ended: self._watched(start(ended)))
-        options = {**app.launch_options(port=None), "prevent_thread_lock": True}
+        options = {**app.launch_options(port=free_port()), "prevent_thread_lock": True}
         _, self._address, _ = demo.launch(**options)
 
     def _load(self, progress: Any) -> Any:

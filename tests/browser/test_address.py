@@ -7,18 +7,22 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from browser_page import BROWSER_MARKS, HOSTILE, run_to_end, shows, slow_llama
-from tiny import byte_tokenizer
-
-from decoding import LanguageModel
+from browser_page import (
+    BROWSER_MARKS,
+    HOSTILE,
+    Served,
+    frames_pass,
+    holds_setting,
+    run_to_end,
+    shows,
+)
 
 pytestmark = BROWSER_MARKS
 
 
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str]) -> str:
-    tokenizer = byte_tokenizer()
-    return serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny"))
+@pytest.fixture
+def address(served: Callable[[str], Served]) -> str:
+    return served("tiny").address
 
 
 def parameters(page: Any) -> dict[str, str]:
@@ -34,10 +38,15 @@ def asked_for(page: Any) -> dict[str, str]:
     return found
 
 
-def filled(page: Any) -> tuple[str, dict[str, Any]]:
-    """The prompt and the settings once an address has had its time to fill them in."""
-    page.wait_for_function("decodingLive.store.settings !== null")
-    page.wait_for_timeout(700)
+def filled(page: Any, **settings: Any) -> tuple[str, dict[str, Any]]:
+    """The prompt and all settings once the address has filled in its prompt and these settings."""
+    page.wait_for_function(
+        "decodingLive.store.settings !== null && document.querySelector('#prompt textarea').value"
+        " === (new URLSearchParams(location.search).get('prompt') ?? '')"
+    )
+    for name, value in settings.items():
+        holds_setting(page, name, value)
+    frames_pass(page)
     return page.input_value("#prompt textarea"), page.evaluate("decodingLive.store.settings")
 
 
@@ -52,7 +61,7 @@ def test_a_link_holds_what_a_run_was_asked_with_and_asks_it_again(
     assert asked_for(page) == asked
 
     other = visit(page.url)
-    text, settings = filled(other)
+    text, settings = filled(other, max_new_tokens=7, seed=str(seed))
     assert text == prompt
     assert settings["chat"] is False
     assert settings["max_new_tokens"] == 7
@@ -71,7 +80,7 @@ def test_the_link_is_of_what_was_asked_and_not_of_what_was_typed_since(
     page = visit(address)
     run_to_end(page, "asked", tokens=2, charts=False)
     page.fill("#prompt textarea", "typed since")
-    page.wait_for_timeout(200)
+    frames_pass(page)
     assert parameters(page)["prompt"] == "asked"
     page.click("#copy-link")
     assert page.input_value("#shared-link") == page.url
@@ -99,7 +108,7 @@ def test_a_system_prompt_comes_back_though_the_settings_are_folded(
     visit: Callable[..., Any], address: str
 ) -> None:
     page = visit(f"{address}?{urlencode({'prompt': 'x', 'system': 'Be brief', 'seed': '3'})}")
-    filled(page)
+    filled(page, seed="3")
     page.click("#generate")
     page.wait_for_function("decodingLive.store.state === 'finished'")
     assert asked_for(page) == {"prompt": "x", "system": "Be brief", "seed": "3"}
@@ -127,7 +136,7 @@ def test_only_known_names_with_values_in_range_are_taken(
         "min_p": "0.25",
     }
     other = visit(f"{address}?{urlencode(wrong)}")
-    text, settings = filled(other)
+    text, settings = filled(other, min_p=0.25)
     assert text == ""
     assert settings == {**usual, "min_p": 0.25}
     assert other.evaluate("window.pw") is None
@@ -145,7 +154,7 @@ def test_hostile_texts_in_an_address_are_texts(visit: Callable[..., Any], addres
 
 
 def test_a_link_to_another_models_run_says_so(visit: Callable[..., Any], address: str) -> None:
-    same = visit(f"{address}?{urlencode({'model': 'tiny', 'precision': 'float32'})}")
+    same = visit(f"{address}?{urlencode({'prompt': 'x', 'model': 'tiny', 'precision': 'float32'})}")
     filled(same)
     assert "made by" not in same.inner_text("#status")
     hostile = "<img src=x onerror=window.pw=1>"

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from browser_page import BROWSER_MARKS, look_at, run_to_end, shows, slow_llama, work_to_end
-from tiny import byte_tokenizer
-
-from decoding import LanguageModel
+from browser_page import (
+    BROWSER_MARKS,
+    Served,
+    frames_pass,
+    look_at,
+    run_to_end,
+    shows,
+    work_to_end,
+)
 
 pytestmark = BROWSER_MARKS
 BARS = "#calibration-chart .js-plotly-plot"
@@ -25,16 +30,20 @@ def trace(page: Any, name: str) -> dict[str, Any]:
 
 def score(page: Any, text: str) -> None:
     page.fill("#score-text textarea", text)
-    page.wait_for_timeout(100)
+    before = page.evaluate("decodingLive.store.run")
+    frames_pass(page)
     page.click("#score-go")
-    page.wait_for_function("decodingLive.store.config.scored")
-    page.wait_for_function("decodingLive.store.state === 'finished'")
+    page.wait_for_function(
+        "before => decodingLive.store.run !== before && decodingLive.store.config.scored"
+        " && decodingLive.store.state === 'finished'",
+        arg=before,
+    )
 
 
 def test_a_scored_text_is_drawn_with_its_counts_and_one_that_the_model_wrote_is_not(
-    serve: Callable[..., str], visit: Callable[..., Any]
+    served: Callable[[str], Served], visit: Callable[..., Any]
 ) -> None:
-    page = visit(serve(LanguageModel(slow_llama(260), byte_tokenizer(), name="tiny")))
+    page = visit(served("tiny").address)
     run_to_end(page, "Who?", tokens=4, charts=False)
     page.click("#calibration-start")
     shows(page, "#calibration-panel", "chosen by the model itself")

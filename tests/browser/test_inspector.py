@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from browser_page import BROWSER_MARKS, HOSTILE, run_to_end, shows, slow_llama
+from browser_page import (
+    BROWSER_MARKS,
+    HOSTILE,
+    Served,
+    run_to_end,
+    shows,
+    slow_llama,
+)
 from tiny import byte_tokenizer
 
 from decoding import DecodingSession, LanguageModel
@@ -35,15 +42,14 @@ MEASURED = """() => document.querySelector('#inspector-stages table')
   && !document.querySelector('.is-stale')"""
 
 
-@pytest.fixture(scope="module")
-def lm() -> LanguageModel:
-    tokenizer = byte_tokenizer()
-    return LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny")
+@pytest.fixture
+def lm(served: Callable[[str], Served]) -> LanguageModel:
+    return served("tiny").lm
 
 
-@pytest.fixture(scope="module")
-def address(serve: Serve, lm: LanguageModel) -> str:
-    return serve(lm)
+@pytest.fixture
+def address(served: Callable[[str], Served]) -> str:
+    return served("tiny").address
 
 
 def choose(page: Any, index: int) -> None:
@@ -132,8 +138,10 @@ def test_settings_tried_show_in_the_stages_and_the_chart_until_undone(
     page.click("#use-settings")
     assert page.evaluate("window.used")["top_k"] == 2
     page.click("#undo-settings")
-    page.wait_for_timeout(200)
-    assert page.evaluate(STAGE_ROWS) == before
+    page.wait_for_function(MEASURED)
+    page.wait_for_function(
+        f"before => JSON.stringify(({STAGE_ROWS})()) === JSON.stringify(before)", arg=before
+    )
     assert "preview" not in page.inner_text("#distribution-panel .reading")
     page.uncheck("#try-do_sample")
     shows(page, ".would", "best one left")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_page import BROWSER_MARKS, run_to_end, shows, slow_llama
-from tiny import byte_tokenizer
+from browser_page import BROWSER_MARKS, FRAMES_PASS, run_to_end, shows, tiny_page_model
 
 from decoding import LanguageModel
 from decoding.page import texts
@@ -46,7 +45,6 @@ MARKED = (
     ".map(token => Number(token.dataset.tokenIndex))"
 )
 ENDS = MARKED.replace(".doubted", ".doubted-end")
-FRAMES_PASS = "new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,8 +61,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def lm() -> LanguageModel:
-    tokenizer = byte_tokenizer()
-    return LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny")
+    return tiny_page_model()
 
 
 @pytest.fixture(scope="module")

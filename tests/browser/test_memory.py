@@ -12,13 +12,15 @@ import pytest
 from browser_page import (
     BROWSER_MARKS,
     ENDED,
+    Served,
     ask,
+    frames_pass,
     look_at,
     plotted,
     run_to_end,
     shows,
     size_text,
-    slow_llama,
+    tiny_page_model,
     work_of,
     work_to_end,
 )
@@ -33,16 +35,14 @@ Serve = Callable[..., str]
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
-@pytest.fixture(scope="module")
-def tiny(serve: Serve) -> tuple[LanguageModel, str]:
-    tokenizer = byte_tokenizer()
-    lm = LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny")
-    return lm, serve(lm)
+@pytest.fixture
+def tiny(served: Callable[[str], Served]) -> Served:
+    return served("tiny")
 
 
-@pytest.fixture(scope="module")
-def address(tiny: tuple[LanguageModel, str]) -> str:
-    return tiny[1]
+@pytest.fixture
+def address(tiny: Served) -> str:
+    return tiny.address
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def open_model(page: Any) -> None:
 def choose_model(page: Any, name: str) -> None:
     open_model(page)
     page.fill("#model-name :is(input, textarea)", name)
-    page.wait_for_timeout(100)
+    frames_pass(page)
     page.click("#model-load")
 
 
@@ -163,13 +163,12 @@ def test_a_run_without_a_cache_says_so(visit: Visit, address: str) -> None:
     assert page.locator("#layers-chart").is_hidden()
 
 
-def test_the_forecast_is_the_engines(visit: Visit, tiny: tuple[LanguageModel, str]) -> None:
-    lm, address = tiny
-    page = visit(address)
+def test_the_forecast_is_the_engines(visit: Visit, tiny: Served) -> None:
+    page = visit(tiny.address)
     look_at(page, "forecast")
     facts = loaded(page)
     expected = replace(
-        forecast_memory(lm), free_bytes=facts["free_bytes"], total_bytes=facts["total_bytes"]
+        forecast_memory(tiny.lm), free_bytes=facts["free_bytes"], total_bytes=facts["total_bytes"]
     )
     assert facts["weight_bytes"] == expected.weight_bytes
     outgrows, longest = expected.outgrows_weights_at(), expected.longest_context()
@@ -182,7 +181,6 @@ def test_the_forecast_is_the_engines(visit: Visit, tiny: tuple[LanguageModel, st
         f"context of 8,192 tokens fits here; memory would last for {longest:,}.",
     )
     page.wait_for_selector("#forecast-chart .js-plotly-plot")
-    page.wait_for_timeout(500)
     lengths = page.evaluate("document.querySelector('#forecast-chart .js-plotly-plot').data[0].x")
     curves = plotted(page, "forecast-chart")
     for batch in (1, 8, 32):
@@ -193,8 +191,7 @@ def test_the_forecast_is_the_engines(visit: Visit, tiny: tuple[LanguageModel, st
 def test_another_model_takes_over_and_the_run_that_is_shown_keeps_its_numbers(
     visit: Visit, serve: Serve, folder: Path
 ) -> None:
-    tokenizer = byte_tokenizer()
-    page = visit(serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="first")))
+    page = visit(serve(tiny_page_model(name="first")))
     run_to_end(page, "Before", charts=False, tokens=6)
     look_at(page, "layers")
     before = reading(page, "layers")

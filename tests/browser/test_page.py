@@ -11,26 +11,22 @@ from browser_page import (
     ENDED,
     HOSTILE,
     STATE,
+    Served,
     ask,
+    frames_pass,
     plotted,
     run_to_end,
     shows,
-    slow_llama,
 )
-from tiny import byte_tokenizer
-
-from decoding import LanguageModel
 
 pytestmark = BROWSER_MARKS
 
 CHARTS = ("probability-chart", "confidence-chart", "kv-cache-chart", "latency-chart")
 
 
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str]) -> str:
-    tokenizer = byte_tokenizer()
-    model = slow_llama(len(tokenizer), seconds=0.02)
-    return serve(LanguageModel(model, tokenizer, name="tiny"))
+@pytest.fixture
+def address(served: Callable[[str], Served]) -> str:
+    return served("slow").address
 
 
 def prompt_text(page: Any) -> str:
@@ -51,9 +47,12 @@ def new_texts(page: Any) -> list[str]:
     )
 
 
-def shown_inference(page: Any) -> str:
-    page.wait_for_timeout(400)
-    return str(page.inner_text("#status .inference dd"))
+def shows_inference(page: Any, *numbers: int) -> None:
+    """Waits until the strip is about one of these inferences, of 12."""
+    page.wait_for_function(
+        "said => said.includes(document.querySelector('#status .inference dd').innerText)",
+        arg=[f"{number} of 12" for number in numbers],
+    )
 
 
 def test_a_run_from_prompt_to_end(visit: Callable[..., Any], address: str) -> None:
@@ -62,7 +61,7 @@ def test_a_run_from_prompt_to_end(visit: Callable[..., Any], address: str) -> No
     assert [step["i"] for step in steps] == list(range(12))
     assert prompt_text(page) == "What is\nthis?"
     assert new_texts(page) == [step["t"] for step in steps]
-    assert shown_inference(page) == "12 of 12"
+    shows_inference(page, 12)
     shows(page, "#status .note", "max_new_tokens")
 
 
@@ -79,9 +78,13 @@ def test_the_charts_hold_the_numbers_of_the_steps(visit: Callable[..., Any], add
     assert latency == pytest.approx([1000 * step["s"] for step in steps])
 
     page.click('[data-token-index="4"]')
-    page.wait_for_timeout(700)
-    shown = plotted(page, "probability-chart")
     favourites = [candidate[2] for candidate in steps[4]["c"][:12]]
+    page.wait_for_function(
+        "best => document.querySelector('#probability-chart .js-plotly-plot').data"
+        ".find(trace => trace.name === 'probability').x[0] === best",
+        arg=favourites[0],
+    )
+    shown = plotted(page, "probability-chart")
     # Where the chosen token is no favourite, it takes the last row.
     assert shown["probability"][:11] == favourites[:11]
     assert sum(shown["probability"]) == pytest.approx(1, abs=1e-3)
@@ -91,35 +94,36 @@ def test_one_cursor_joins_text_status_and_charts(visit: Callable[..., Any], addr
     page = visit(address)
     run_to_end(page, "Cursor", tokens=12)
     page.hover('[data-token-index="3"]')
-    assert shown_inference(page) == "4 of 12"
+    shows_inference(page, 4)
     shows(page, "#sentence", "Inference 4 ")
     for chart in CHARTS[1:]:
-        lines = page.evaluate(
-            "id => document.querySelector(`#${id} .js-plotly-plot`).layout.shapes.map(s => s.x0)",
-            chart,
+        page.wait_for_function(
+            "id => String(document.querySelector(`#${id} .js-plotly-plot`).layout.shapes"
+            ".map(shape => shape.x0)) === '4'",
+            arg=chart,
         )
-        assert lines == [4]
     page.mouse.move(2, 2)
-    assert shown_inference(page) == "12 of 12"
+    shows_inference(page, 12)
     page.click('[data-token-index="5"]')
     page.mouse.move(2, 2)
-    assert shown_inference(page) == "6 of 12"
+    shows_inference(page, 6)
     box = page.locator("#latency-chart").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2)
-    assert shown_inference(page) in {"6 of 12", "7 of 12"}
+    shows_inference(page, 6, 7)
     page.mouse.move(2, 2)
     page.focus("#token-stream")
     for key, expected in [
-        ("ArrowRight", "7 of 12"),
-        ("ArrowLeft", "6 of 12"),
-        ("Home", "1 of 12"),
-        ("ArrowLeft", "1 of 12"),
-        ("End", "12 of 12"),
-        ("Home", "1 of 12"),
-        ("Escape", "12 of 12"),
+        ("ArrowRight", 7),
+        ("ArrowLeft", 6),
+        ("Home", 1),
+        ("ArrowLeft", 1),
+        ("End", 12),
+        ("Home", 1),
+        ("Escape", 12),
     ]:
         page.keyboard.press(key)
-        assert shown_inference(page) == expected, key
+        frames_pass(page)
+        shows_inference(page, expected)
 
 
 def test_stop_ends_the_run_and_keeps_its_text(visit: Callable[..., Any], address: str) -> None:
@@ -129,7 +133,7 @@ def test_stop_ends_the_run_and_keeps_its_text(visit: Callable[..., Any], address
     page.click("#stop")
     page.wait_for_function(f"{STATE} === 'stopped'")
     count = page.evaluate("decodingLive.store.steps.length")
-    page.wait_for_timeout(700)
+    frames_pass(page)
     assert 5 < count < 1000
     assert len(new_texts(page)) == count
 
@@ -153,7 +157,7 @@ def test_two_visitors_see_each_their_own(visit: Callable[..., Any], address: str
         ask(page, f"visitor {number}", tokens=8)
     for number, page in enumerate(pages):
         page.wait_for_function(f"decodingLive.store.run && {STATE} === 'finished'")
-        page.wait_for_timeout(700)
+        frames_pass(page)
         assert prompt_text(page) == f"visitor {number}"
         assert len(new_texts(page)) == 8
 
@@ -175,27 +179,10 @@ def test_hostile_prompts_appear_verbatim_and_run_nothing(
 
 
 def test_hostile_vocabulary_appears_verbatim_and_runs_nothing(
-    visit: Callable[..., Any], serve: Callable[..., str]
+    visit: Callable[..., Any], served: Callable[[str], Served]
 ) -> None:
     texts = tuple(dict.fromkeys(text for text in HOSTILE if len(text) < 200))
-    tokenizer = byte_tokenizer(texts)
-    model = slow_llama(len(tokenizer))
-    # Only the hostile ones can be drawn: their rows of the output are the likeliest by far.
-    import torch
-
-    ids = [tokenizer.convert_tokens_to_ids(text) for text in texts]
-    calls = iter(range(10**6))
-    forward = model.forward
-
-    def prefer_the_next(*args: Any, **kwargs: Any) -> Any:
-        output = forward(*args, **kwargs)
-        output.logits = torch.zeros_like(output.logits)
-        output.logits[..., ids] = 5.0
-        output.logits[..., ids[next(calls) % len(ids)]] = 40.0
-        return output
-
-    model.forward = prefer_the_next
-    page = visit(serve(LanguageModel(model, tokenizer, name="<b>${window.pw=1}</b>")))
+    page = visit(served("hostile").address)
     steps = run_to_end(page, "go", tokens=len(texts) + 4)
     written = {step["t"] for step in steps}
     assert new_texts(page) == [step["t"] for step in steps]
@@ -203,9 +190,12 @@ def test_hostile_vocabulary_appears_verbatim_and_runs_nothing(
     page.click("#text-panel header button")
     for index in range(0, len(steps), 3):
         page.click(f'[data-token-index="{index}"]', force=True)
-        page.wait_for_timeout(120)
+        frames_pass(page)
     page.click("#distribution-panel header button")
-    page.wait_for_timeout(400)
+    page.wait_for_function(
+        "[...document.querySelectorAll('#probability-chart .ytick text')]"
+        ".some(label => label.textContent.includes('<'))"
+    )
     assert page.evaluate("window.pw") is None
     assert page.locator("#token-stream :is(b, img, svg, script, a)").count() == 0
     assert page.locator("#probability-chart :is(a, image, script)").count() == 0
@@ -261,13 +251,12 @@ def test_theme_and_language_are_switched_and_remembered(
     shows(page, "#status", "推論")
     shows(page, "#sentence", "推論")
     assert "views." not in page.inner_text("body")
+    colour = "getComputedStyle(document.documentElement).getPropertyValue('--drawn').trim()"
+    before = page.evaluate(colour)
     page.click("#theme")
-    page.wait_for_timeout(600)
-    colour = page.evaluate(
-        "document.querySelector('#kv-cache-chart .js-plotly-plot').data[1].fillcolor"
-    )
-    assert colour == page.evaluate(
-        "getComputedStyle(document.documentElement).getPropertyValue('--drawn').trim()"
+    assert page.evaluate(colour) != before
+    page.wait_for_function(
+        f"document.querySelector('#kv-cache-chart .js-plotly-plot').data[1].fillcolor === {colour}"
     )
     page.reload()
     page.wait_for_function("window.decodingLive")

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser_page import BROWSER_MARKS, STATE, resting, shows, slow_llama
-from tiny import byte_tokenizer
+from browser_page import BROWSER_MARKS, STATE, Served, frames_pass, resting, shows
 
-from decoding import LanguageModel
 from decoding.strategies.scoring import score
 
 pytestmark = BROWSER_MARKS
@@ -20,18 +18,17 @@ SHADES = """() => [...document.querySelectorAll('[data-token-index]')]
 
 
 def test_a_pasted_text_is_scored_inspected_and_written_on(
-    visit: Callable[..., Any], serve: Callable[..., str]
+    visit: Callable[..., Any], served: Callable[[str], Served]
 ) -> None:
-    tokenizer = byte_tokenizer()
-    lm = LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny")
-    expected = list(score(lm, TEXT))
-    page = visit(serve(lm))
+    tiny = served("tiny")
+    expected = list(score(tiny.lm, TEXT))
+    page = visit(tiny.address)
     page.click("#score-go")
     shows(page, "#status .note", "There is no text")
     page.fill("#score-text textarea", TEXT)
     page.click("#score-go")
     page.wait_for_function(f"decodingLive.store.config.scored && {STATE} === 'finished'")
-    page.wait_for_timeout(300)
+    frames_pass(page)
 
     steps = page.evaluate("decodingLive.store.steps")
     assert [step["id"] for step in steps] == [step.token_id for step in expected]
@@ -40,7 +37,7 @@ def test_a_pasted_text_is_scored_inspected_and_written_on(
         own = [getattr(step, value) for step in expected]
         assert [step[name] for step in steps] == pytest.approx(own, rel=1e-3)
     page.select_option("#coloured-by", "rank")  # a random model gives each token about the same
-    page.wait_for_timeout(300)
+    frames_pass(page)
     shades = page.evaluate(SHADES)
     assert len(shades) == len(steps)
     assert None not in shades

@@ -10,10 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser_page import BROWSER_MARKS, HOSTILE, look_at, plotted, shows, slow_llama
-from tiny import byte_tokenizer
-
-from decoding import LanguageModel
+from browser_page import BROWSER_MARKS, FRAMES_PASS, HOSTILE, Served, look_at, plotted, shows
 
 pytestmark = BROWSER_MARKS
 
@@ -30,7 +27,6 @@ SHADES = (
     "[...document.querySelectorAll('.scored-text')].map(box => "
     "[...box.querySelectorAll('.token')].map(token => /\\bd(\\d)\\b/.exec(token.className)?.[1]))"
 )
-FRAMES_PASS = "new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))"
 
 # A text's first token, and the others with their bits: as two tokenizers cut it.
 LONG = [(" capital", 2.0), (" of", 1.0), (" Armenia", 6.0), (" is", 1.0), (" Yerevan", 4.0)]
@@ -44,10 +40,9 @@ SHORT = [
 ]
 
 
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str]) -> str:
-    tokenizer = byte_tokenizer()
-    return serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny"))
+@pytest.fixture
+def address(served: Callable[[str], Served]) -> str:
+    return served("tiny").address
 
 
 @pytest.fixture
@@ -88,6 +83,16 @@ def score(
         [frame | fields, first, model],
     )
     page.evaluate(FRAMES_PASS)
+
+
+def differences(page: Any, count: int) -> list[float]:
+    """What the chart of the two chosen texts holds, once it has that many words."""
+    page.wait_for_function(
+        "count => document.querySelector('#difference-chart .js-plotly-plot')?.data"
+        ".find(trace => trace.name === 'difference_bits').y.length === count",
+        arg=count,
+    )
+    return plotted(page, "difference-chart")["difference_bits"]
 
 
 def choose(page: Any, *rows: int) -> None:
@@ -135,9 +140,7 @@ def test_two_models_on_one_text(page: Any) -> None:
     page.hover(".scored-text >> nth=1 >> text=capital of")
     shows(page, "#scored-reading", "A: 2 tokens, “capital|of”")
     # Word by word; a token over two words is shared by its characters.
-    page.wait_for_timeout(600)
-    difference = plotted(page, "difference-chart")["difference_bits"]
-    assert difference == pytest.approx([2 - 5 * 8 / 11, 1 - 5 * 3 / 11, 0, 0, -6])
+    assert differences(page, 5) == pytest.approx([2 - 5 * 8 / 11, 1 - 5 * 3 / 11, 0, 0, -6])
     assert "14.00 bits under A, 22.00 bits under B" in page.inner_text("#scored-pair")
     assert "“Yerevan” (A 4.00, B 10.00 bits)" in page.inner_text("#scored-pair")
     shades = page.evaluate(SHADES)
@@ -156,8 +159,7 @@ def test_two_texts_that_differ_in_one_word(page: Any) -> None:
     score(page, "one", LONG)
     score(page, "two", [*LONG[:2], (" France", 2.0), (" is", 3.0), (" Yerevan", 12.0)])
     choose(page, 0, 1)
-    page.wait_for_timeout(600)
-    assert plotted(page, "difference-chart")["difference_bits"] == pytest.approx([0, 0, -2, -8])
+    assert differences(page, 4) == pytest.approx([0, 0, -2, -8])
     page.hover(".scored-text >> nth=0 >> text=Armenia")
     shows(page, "#scored-reading", "B: nothing scored there.")
     score(page, "three", [("x", 1.0)], first="~")
@@ -172,8 +174,7 @@ def test_white_space_at_the_end_and_equal_words_are_no_difference(page: Any) -> 
     score(page, "two", [(" ancient capital", 9.0), *LONG[1:-1], (" Yerevan", 6.0), ("\n", 3.0)])
     score(page, "three", [*LONG, ("\n", 3.0)])
     choose(page, 0, 1)
-    page.wait_for_timeout(600)
-    assert plotted(page, "difference-chart")["difference_bits"] == pytest.approx([0, 0, 0, -2])
+    assert differences(page, 4) == pytest.approx([0, 0, 0, -2])
     told = page.inner_text("#scored-pair")
     assert "They differ most at “Yerevan” (A 4.00, B 6.00 bits)." in told
     page.locator("#score-panel tbody input").nth(1).uncheck()

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_page import BROWSER_MARKS, HOSTILE, STATE, plotted, run_to_end, shows, slow_llama
+from browser_page import (
+    BROWSER_MARKS,
+    HOSTILE,
+    STATE,
+    frames_pass,
+    plotted,
+    run_to_end,
+    shows,
+    slow_llama,
+)
 from tiny import byte_tokenizer
 
 from decoding import LanguageModel
@@ -31,6 +40,10 @@ TOKENS = (
     "[...document.querySelectorAll('#token-stream [data-token-index]')].map(t => t.textContent)"
 )
 HIGHEST = 16_384
+CHARTED = (
+    "['confidence-chart', 'latency-chart'].every(id => "
+    "document.querySelector(`#${{id}} .js-plotly-plot`)?.data[0].x.length === {count})"
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +91,7 @@ def replay(browser: Any, file: Path) -> Iterator[Any]:
     until(page, f"window.decodingLive && {COUNT} > 0")
     choose(page, 1)
     until(page, f"{COUNT} === 16")
-    page.wait_for_timeout(800)
+    until(page, CHARTED.format(count=16))
     yield page
     context.close()
     assert [what for what in wrong if what != file.as_uri() and not what.startswith("blob:")] == []
@@ -86,12 +99,11 @@ def replay(browser: Any, file: Path) -> Iterator[Any]:
 
 def until(page: Any, expression: str) -> None:
     """Waits for what holds; Playwright's own waiting needs the eval that the policy forbids."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression
         page.wait_for_timeout(10)
-    # What the store holds is drawn in the frame after.
-    page.evaluate("new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))")
+    frames_pass(page)
 
 
 def choose(page: Any, branch: int) -> None:
@@ -176,6 +188,7 @@ def test_it_plays_rests_and_goes_on_by_button_and_by_key(replay: Any) -> None:
     assert len(plotted(replay, "confidence-chart")["probability"]) <= 16
 
 
+@pytest.mark.serial
 def test_the_speed_is_kept_to_and_as_it_was_is_as_it_was(replay: Any) -> None:
     timed = (
         "async speed => { const { steps } = decodingLive.store;"
@@ -196,11 +209,9 @@ def test_the_place_can_be_dragged_both_ways(replay: Any) -> None:
     for place in (5, 12, 0, 16):
         replay.fill("#replay-scrub", str(place))
         until(replay, f"{COUNT} === {place}")
-        replay.wait_for_timeout(100)
         assert replay.evaluate(TOKENS) == tokens[:place]
         assert replay.inner_text(".replay-place") == f"{place} of 16"
-    replay.wait_for_timeout(700)
-    assert len(plotted(replay, "confidence-chart")["probability"]) == 16
+    until(replay, CHARTED.format(count=16))
 
 
 def test_another_branch_is_chosen_while_it_plays(replay: Any, trace: DecodingTrace) -> None:
@@ -268,7 +279,7 @@ def test_a_picture_of_the_text_in_the_themes_colours(replay: Any, tmp_path: Path
     assert 400 < height <= HIGHEST
     assert replay.locator(".picture-paper").count() == 0
     replay.click("#theme")
-    replay.wait_for_timeout(200)
+    frames_pass(replay)
     dark = saved(replay, "#trace-png", tmp_path, "png")
     for picture, paper in ((light, "255 255 255"), (dark, "27 31 37")):
         colours = replay.evaluate(PIXELS, base64.b64encode(picture).decode())
@@ -370,7 +381,7 @@ def test_an_opened_trace_is_played_without_a_model(
     assert page.evaluate("decodingLive.store.live") is False
     choose(page, 1)
     page.wait_for_function(f"{COUNT} === 16")
-    page.wait_for_timeout(300)
+    frames_pass(page)
     assert page.evaluate(TOKENS) == [shown_text(step) for step in path_of(trace, 1)]
     assert page.url == before
     assert page.is_disabled("#copy-link")
@@ -422,7 +433,7 @@ def test_scripts_in_every_text_of_a_trace_are_shown_and_not_run(
     page = visit(address)
     open_trace(page, json.dumps(poisoned(json.loads(trace_json(trace)))).encode())
     page.wait_for_function("decodingLive.store.branches[1]?.steps.length === 6")
-    page.wait_for_timeout(500)
+    frames_pass(page)
     assert set(page.evaluate(TOKENS)) == {evil}
     assert page.evaluate("window.pw") is None
     shows(page, "#token-stream .prompt", evil)

@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 from browser_page import (
     BROWSER_MARKS,
+    CHARTS_DRAWN,
     ENDED,
     HOSTILE,
     STATE,
+    Served,
     ask,
+    frames_pass,
     pause,
     plotted,
     resting,
     set_setting,
     shows,
-    slow_llama,
+    tiny_page_model,
 )
-from tiny import byte_tokenizer
 
 from decoding import LanguageModel, decode
 
@@ -33,20 +35,15 @@ LIST = "#branches-panel .tree li"
 NEW_TOKENS = "[...document.querySelectorAll('#token-stream [data-token-index]')]"
 
 
-def tiny(seconds: float = 0.0) -> LanguageModel:
-    tokenizer = byte_tokenizer()
-    return LanguageModel(slow_llama(len(tokenizer), seconds), tokenizer, name="tiny")
-
-
 @pytest.fixture(scope="module")
 def lm() -> LanguageModel:
     """The same weights as the page's model, at full speed."""
-    return tiny()
+    return tiny_page_model()
 
 
-@pytest.fixture(scope="module")
-def address(serve: Callable[..., str]) -> str:
-    return serve(tiny(0.03))
+@pytest.fixture
+def address(served: Callable[[str], Served]) -> str:
+    return served("slow").address
 
 
 def store(page: Any, expression: str) -> Any:
@@ -70,7 +67,7 @@ def paused_run(page: Any, prompt: str, *, at: int, tokens: int = 40) -> list[int
 
 def finish(page: Any) -> list[int]:
     page.wait_for_function(f"{STATE} === 'finished'")
-    page.wait_for_timeout(100)
+    frames_pass(page)
     return shown_ids(page)
 
 
@@ -160,7 +157,7 @@ def test_one_inference_at_a_time(
         count += 1
         page.wait_for_function(f"decodingLive.store.steps.length === {count}")
         resting(page)
-        page.wait_for_timeout(200)
+        frames_pass(page)
         assert len(shown_ids(page)) == count
         # The cursor follows what came.
         shows(page, "#status .inference dd", f"{count} of {count}")
@@ -192,6 +189,7 @@ def test_letters_typed_into_a_field_are_letters(visit: Callable[..., Any], addre
     assert len(shown_ids(page)) == count
 
 
+@pytest.mark.serial
 def test_the_speed_holds_the_run_back_and_is_remembered(
     visit: Callable[..., Any], address: str, lm: LanguageModel
 ) -> None:
@@ -241,7 +239,9 @@ def test_another_token_makes_a_branch_and_loses_nothing(
     shows(page, "#wheel-note", "an estimate")
 
     page.click(f"{LIST}:nth-child(1) .branch")
-    page.wait_for_timeout(800)
+    page.wait_for_function("decodingLive.store.branch === 0")
+    page.wait_for_function(CHARTS_DRAWN)
+    frames_pass(page)
     assert store(page, "steps") == steps
     assert page.evaluate(f"{NEW_TOKENS}.map(t => t.textContent)") == [s["t"] for s in steps]
     assert page.locator("#token-stream .own").count() == 0
@@ -400,7 +400,8 @@ def test_one_more_token_touches_one_row_only(visit: Callable[..., Any], address:
         steps = [made_step(at + i, token=number + 1) for i in range(5)]
         send(page, made_frame(number, steps, tree))
     page.wait_for_function(f"document.querySelectorAll('{LIST}').length === 20")
-    page.wait_for_timeout(500)
+    page.wait_for_function(CHARTS_DRAWN)
+    frames_pass(page)
     changed = page.evaluate(
         """async ([frame, list]) => {
             const rows = new Set();
@@ -437,7 +438,7 @@ def test_a_recorded_run_has_no_wheel(visit: Callable[..., Any], address: str) ->
     frame = made_frame(0, [made_step(i) for i in range(5)], [], head={**HEAD, "live": False})
     send(page, frame)
     page.wait_for_function("decodingLive.store.steps.length === 5")
-    page.wait_for_timeout(200)
+    frames_pass(page)
     assert page.is_hidden("#pause")
     assert page.is_hidden("#step")
     asked = "document.querySelector('#wheel-go').addEventListener('click', () => window.asked = 1)"

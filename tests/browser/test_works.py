@@ -12,19 +12,16 @@ import torch
 from browser_page import (
     BROWSER_MARKS,
     HOSTILE,
+    Served,
     look_at,
     plotted,
     run_to_end,
     shows,
     size_text,
-    slow_llama,
     wait_for_work,
     work_of,
     work_to_end,
 )
-from tiny import byte_tokenizer
-
-from decoding import LanguageModel
 
 pytestmark = BROWSER_MARKS
 
@@ -35,16 +32,14 @@ PANELS = ("layers", "forecast", "caching", "precision", "roofline")
 (PLAIN_BYTES, OTHER_BYTES, LARGEST, KL, SAME) = range(6, 11)
 
 
-@pytest.fixture(scope="module")
-def address(serve: Serve) -> str:
-    tokenizer = byte_tokenizer()
-    return serve(LanguageModel(slow_llama(len(tokenizer)), tokenizer, name="tiny"))
+@pytest.fixture
+def address(served: Callable[[str], Served]) -> str:
+    return served("tiny").address
 
 
-@pytest.fixture(scope="module")
-def slow_address(serve: Serve) -> str:
-    tokenizer = byte_tokenizer()
-    return serve(LanguageModel(slow_llama(len(tokenizer), 0.03), tokenizer, name="slow"))
+@pytest.fixture
+def slow_address(served: Callable[[str], Served]) -> str:
+    return served("slow").address
 
 
 def counts(page: Any) -> tuple[float, float]:
@@ -57,20 +52,6 @@ def counts(page: Any) -> tuple[float, float]:
     devtools.detach()
     named = {metric["name"]: metric["value"] for metric in metrics}
     return named["Nodes"], named["JSEventListeners"]
-
-
-def prefer_in_turn(model: Any, ids: list[int]) -> None:
-    """Only those tokens can be drawn, another one after each call."""
-    calls, forward = iter(range(10**6)), model.forward
-
-    def prefer_the_next(*args: Any, **kwargs: Any) -> Any:
-        output = forward(*args, **kwargs)
-        output.logits = torch.zeros_like(output.logits)
-        output.logits[..., ids] = 5.0
-        output.logits[..., ids[next(calls) % len(ids)]] = 40.0
-        return output
-
-    model.forward = prefer_the_next
 
 
 def choose_other(page: Any, other: str) -> None:
@@ -105,7 +86,6 @@ def test_a_comparison_of_caches_from_click_to_sums(visit: Visit, address: str) -
     shows(page, "#caching-panel", "The cache changes the cost, not the answer.")
     shows(page, "#caching-panel", size_text(384 * 16))
     page.wait_for_selector("#caching-chart .js-plotly-plot")
-    page.wait_for_timeout(500)
     times = plotted(page, "caching-chart")
     assert times["plain"] is not None
     assert page.evaluate("document.body.dataset.workState") == "ready"
@@ -142,12 +122,11 @@ def test_lost_frames_of_a_job_are_fetched_again(visit: Visit, address: str) -> N
         }"""
     )
     work_to_end(page, "caching")
-    page.wait_for_timeout(500)
+    shows(page, "#caching-panel", "Over 60 inferences")
     job = work_of(page, "caching")
     assert page.evaluate("window.lost") > 0
     assert [row[0] for row in job["rows"]] == list(range(60))
     assert len(job["head"]["tokens"]) == 60
-    shows(page, "#caching-panel", "Over 60 inferences")
 
 
 def test_a_model_that_cannot_be_quantized_here_is_back_after_the_refusal(
@@ -266,19 +245,17 @@ def test_the_default_model_in_three_precisions(visit: Visit, default_address: st
 
     page.click("#precision-start")
     page.wait_for_selector("#work-stop", state="visible")
-    page.wait_for_timeout(500)
     page.click("#work-stop")
     assert wait_for_work(page, "precision", job["id"])["state"] == "stopped"
     run_to_end(page, "It is back", charts=False, tokens=2)
     assert page.evaluate("decodingLive.store.loaded.weight_bytes") == before
 
 
-def test_hostile_tokens_stay_text_in_a_comparison(visit: Visit, serve: Serve) -> None:
+def test_hostile_tokens_stay_text_in_a_comparison(
+    visit: Visit, served: Callable[[str], Served]
+) -> None:
     texts = tuple(dict.fromkeys(text for text in HOSTILE if len(text) < 200))
-    tokenizer = byte_tokenizer(texts)
-    model = slow_llama(len(tokenizer))
-    prefer_in_turn(model, [tokenizer.convert_tokens_to_ids(text) for text in texts])
-    page = visit(serve(LanguageModel(model, tokenizer, name="<b>${window.pw=1}</b>")))
+    page = visit(served("hostile").address)
     run_to_end(page, "go", charts=False, tokens=len(texts))
     job = work_to_end(page, "caching")
     assert job["state"] == "finished", job["message"]

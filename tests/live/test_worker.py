@@ -119,6 +119,7 @@ def test_a_start_that_fails_is_an_error_of_the_stream(worker: Worker) -> None:
         worker.stream(start).take(5)
 
 
+@pytest.mark.serial
 def test_close_ends_the_iterator_on_the_workers_thread_at_its_next_item(worker: Worker) -> None:
     tap = Tap()
     stream = worker.stream(tap)
@@ -196,6 +197,7 @@ def test_an_iterator_needs_no_close(worker: Worker) -> None:
     assert take_all(worker.stream(lambda is_stopped: iter([1, 2]))) == [1, 2]
 
 
+@pytest.mark.serial
 def test_take_waits_no_longer_than_asked(worker: Worker) -> None:
     tap = Tap(1)
     stream = worker.stream(tap)

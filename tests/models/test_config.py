@@ -63,6 +63,7 @@ def folder_with(folder: Path, config: Any) -> Path:
     ],
     ids=str,
 )
+@pytest.mark.serial
 def test_a_broken_config_gives_one_sentence_soon(tmp_path: Path, broken: dict[str, Any]) -> None:
     started = time.perf_counter()
     folder = folder_with(tmp_path, {**LLAMA, "architectures": None, **broken})

@@ -91,6 +91,7 @@ def test_no_formula_where_a_spreadsheet_splits_elsewhere(separator: str) -> None
         assert not cell.startswith(tuple("=+-@"))
 
 
+@pytest.mark.serial
 def test_a_long_cell_is_made_safe_at_once() -> None:
     started = time.monotonic()
     for sign in (";", "\t", " ", '"', "\n", "; \"'"):

@@ -138,6 +138,7 @@ def test_a_deep_setting() -> None:
     assert "nested more than" in refused(changed(wreck))
 
 
+@pytest.mark.serial
 def test_too_large_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as file:
@@ -151,6 +152,7 @@ def test_too_large_is_refused_at_once(tmp_path: Path) -> None:
         read_trace(trace_json(made_trace()), TraceLimits(bytes=10))
 
 
+@pytest.mark.serial
 def test_a_field_twice_among_very_many_is_found_at_once() -> None:
     names = [*(f'"k{number}":0' for number in range(30_000)), '"k29999":1']
     started = time.monotonic()

@@ -16,6 +16,8 @@ from tiny import byte_tokenizer, tiny_model
 
 from decoding import DecodingSession, LanguageModel, cache_settings
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "The sea"
 EOS = 256
 CLOSE = 1e-4

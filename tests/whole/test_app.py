@@ -33,7 +33,10 @@ from decoding.records.trace_file import LARGEST_BYTES
 from decoding.strategies.scoring import score
 
 # Gradio's queue sums up its own work with what pandas has given up.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing"),
+]
 
 ROOT = Path(app.__file__).parent
 GREEDY = {"do_sample": False, "max_new_tokens": 8}
@@ -211,6 +214,7 @@ def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
 # The page's events
 
 
+@pytest.mark.serial
 def test_stop_ends_ones_own_run_within_an_inference(served, url):
     demo, _ = served
     ann, bob = Visitor(demo, url, "ann"), Visitor(demo, url, "bob")
@@ -250,6 +254,7 @@ def test_a_text_is_scored_looked_at_and_goes_on(served, url):
     assert (refused["run"], refused["message"]["key"]) == ("", "score_empty")
 
 
+@pytest.mark.serial
 def test_closing_the_tab_ends_the_run_and_frees_its_cache(served, url):
     demo, _ = served
     ann = Visitor(demo, url, "ann-closing")

@@ -15,6 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from decoding import LanguageModel, decode
 from decoding.core import inference
 
+pytestmark = pytest.mark.slow
+
 GetLM = Callable[[str], LanguageModel]
 TABLE = room("memory").split(BEGIN)[1].split(END)[0].strip().splitlines()
 # Layers, heads of keys and values, and head size, as the tiny configs have them.
@@ -34,7 +36,7 @@ FORMULAS = {
 def test_bytes_are_the_sum_over_the_tensors(tiny_lms: GetLM, family: str) -> None:
     lm = tiny_lms(family)
     prompt_tokens = len(lm.tokenizer(PROMPT)["input_ids"])
-    measured = sizes_and_tensors(lm, 12)
+    measured = sizes_and_tensors(lm)
     assert [list(size.layer_bytes) for size, _ in measured] == [held for _, held in measured]
     assert [size.bytes for size, _ in measured] == [sum(held) for _, held in measured]
     assert [size.tokens for size, _ in measured] == list(range(prompt_tokens, prompt_tokens + 12))
@@ -51,7 +53,7 @@ def test_bytes_are_the_formulas_where_it_applies(tiny_lms: GetLM, family: str) -
         return
     assert formula is not None
     assert (formula.layers, formula.kv_heads, formula.head_dim) == FORMULAS[family]
-    for size, _ in sizes_and_tensors(lm, 12):
+    for size, _ in sizes_and_tensors(lm):
         assert size.bytes == size.tokens * formula.bytes_per_token
 
 

@@ -11,6 +11,9 @@ import nbclient
 import nbformat
 import pytest
 
+# How often a notebook is redrawn depends on how fast its kernel is.
+pytestmark = [pytest.mark.serial, pytest.mark.slow]
+
 ROOT = Path(__file__).parents[2]
 
 

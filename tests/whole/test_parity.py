@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import torch
 from families import FAMILIES
-from generated import NEW_TOKENS, PROMPT, TWO_SETTINGS, decode_ids, generate_ids
+from generated import PROMPT, TWO_SETTINGS, both_ids, decode_ids, generate_ids
 from transformers import GenerationConfig
 
 from decoding import LanguageModel, decode
 from decoding.core import inference
+
+pytestmark = pytest.mark.slow
 
 GetLM = Callable[[str], LanguageModel]
 SAMPLED: dict[str, dict[str, Any]] = {
@@ -61,11 +63,10 @@ CASES = [
 @pytest.mark.parametrize(("family", "config"), CASES)
 def test_ids_are_those_of_generate(tiny_lms: GetLM, family: str, config: dict[str, Any]) -> None:
     lm = tiny_lms(family)
-    ids = lm.tokenizer(PROMPT)["input_ids"]
-    expected = generate_ids(lm, ids, max_new_tokens=NEW_TOKENS, **config)
-    assert decode_ids(lm, ids, max_new_tokens=NEW_TOKENS, **config) == expected
-    uncached = decode_ids(lm, ids, max_new_tokens=NEW_TOKENS, use_cache=False, **config)
-    assert uncached == generate_ids(lm, ids, max_new_tokens=NEW_TOKENS, use_cache=False, **config)
+    cached, expected = both_ids(lm, use_cache=True, **config)
+    assert cached == expected
+    uncached, generated = both_ids(lm, use_cache=False, **config)
+    assert uncached == generated
     assert uncached == expected
 
 

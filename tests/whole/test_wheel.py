@@ -22,7 +22,10 @@ from decoding.page.visitors.questions import Inspections
 from decoding.records.errors import GenerationConfigError, SessionError
 from decoding.records.trace_file import read_trace, trace_json
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio.queueing"),
+]
 
 SAMPLED = {"do_sample": True, "temperature": 1.5, "seed": 7, "max_new_tokens": 60}
 

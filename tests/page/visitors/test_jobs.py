@@ -172,6 +172,7 @@ def test_a_job_that_one_of_another_kind_replaced_says_that_it_stopped(works, tur
     second.close()
 
 
+@pytest.mark.serial
 def test_closing_the_frames_ends_the_job_at_once(works, turns):
     frames = works.frames("ann", "caching", caching())
     next(frames)
