@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoding.console.colours import safe_text
 from decoding.console.options import add_model_options, load_named_model
+from decoding.console.streams import write
 from decoding.records.errors import DecodingError
 from decoding.trust.evaluation.questions import OWN_QUESTIONS
 
@@ -149,8 +150,7 @@ def _write(folder: EvaluationFolder, settings: dict[str, Any]) -> None:
     evaluation = evaluation_of(folder.answers, about)
     folder.write(evaluation)
     tables = safe_text((folder.path / "evaluation.md").read_text(encoding="utf-8"))
-    encoding = sys.stdout.encoding or "utf-8"
-    print(tables.encode(encoding, "backslashreplace").decode(encoding), end="")
+    write(tables)
 
 
 def _minutes(seconds: float) -> str:

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from decoding.console.colours import Depth, colour_depth, coloured, dimmed
-from decoding.console.generate_options import check_options, settings_of
+from decoding.console.generate_options import add_options, check_options, settings_of
 from decoding.console.options import load_named_model
+from decoding.console.streams import read_standard_input, write
 from decoding.records.errors import PromptError
 from decoding.records.strict_json import plain_record
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from decoding.records.step import DecodingStep
     from decoding.session.session import DecodingSession
 
-LONGEST_PROMPT_BYTES = 10_000_000
+
+def add_generate_options(command: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    add_options(command)
+    command.set_defaults(run=generate)
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -45,26 +50,13 @@ def _prompt(options: argparse.Namespace) -> str | list[dict[str, str]]:
     if text is None and sys.stdin.isatty():
         options.parser.error("a prompt is missing: give one, or send it to standard input")
     if text in (None, "-"):
-        text = _standard_input()
+        text = read_standard_input().removesuffix("\n").removesuffix("\r")
     if not text:
         raise PromptError("The prompt is empty: write something for the model to continue.")
     if options.raw:
         return str(text)
     system = [] if options.system is None else [{"role": "system", "content": options.system}]
     return [*system, {"role": "user", "content": text}]
-
-
-def _standard_input() -> str:
-    """All of it, without the line break at its end."""
-    content = sys.stdin.buffer.read(LONGEST_PROMPT_BYTES + 1)
-    if len(content) > LONGEST_PROMPT_BYTES:
-        raise PromptError(f"Standard input holds more than {LONGEST_PROMPT_BYTES:,} bytes.")
-    try:
-        return content.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise PromptError(
-            f"Standard input is no text: its byte {error.start} is not UTF-8."
-        ) from error
 
 
 def _session(
@@ -83,9 +75,9 @@ def _write(session: DecodingSession, options: argparse.Namespace) -> None:
     depth = "none" if options.no_color else colour_depth(sys.stdout, os.environ)
     for step in session.run():
         if options.json:
-            _print(json.dumps(plain_record(step), allow_nan=False) + "\n")
+            write(json.dumps(plain_record(step), allow_nan=False) + "\n")
         else:
-            _print(_shown(step, depth))
+            write(_shown(step, depth))
     _end(session, options, f"finish reason {session.path()[-1].finish_reason}")
 
 
@@ -95,17 +87,11 @@ def _shown(step: DecodingStep, depth: Depth) -> str:
     return coloured(step.text, -step.logprob / math.log(2), depth)
 
 
-def _print(text: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
-
-
 def _end(session: DecodingSession, options: argparse.Namespace, why: str) -> None:
     """One line on standard error: the text alone goes to standard output."""
     steps = session.path()
     if not options.json:
-        _print("\n")
+        write("\n")
     if not steps:
         return
     seconds = math.fsum(step.seconds for step in steps)

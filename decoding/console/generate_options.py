@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from decoding.console.options import add_model_options
-from decoding.core.cache_kinds import CACHE_KINDS
+from decoding.records.choices import CACHE_KINDS
 from decoding.records.errors import DecodingError
 
 DEFAULT_MAX_NEW_TOKENS = 200

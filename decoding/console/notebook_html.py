@@ -8,9 +8,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from decoding.console.colours import LEVELS, doubt, safe_text
-from decoding.console.svg import Line, small_chart
 from decoding.records.errors import SessionError
 from decoding.records.step import DecodingStep
+from decoding.records.svg import Line, small_chart
+from decoding.records.units import bytes_in_words
 
 if TYPE_CHECKING:
     from decoding.session.session import DecodingSession
@@ -70,7 +71,9 @@ def _name(session: DecodingSession) -> str:
 def _cache_facts(step: DecodingStep) -> list[str]:
     cache = step.kv_cache
     return (
-        [] if cache is None else [f"{cache.tokens:,} positions, {bytes_told(cache.bytes)} cached"]
+        []
+        if cache is None
+        else [f"{cache.tokens:,} positions, {bytes_in_words(cache.bytes)} cached"]
     )
 
 
@@ -132,15 +135,6 @@ def _charts(steps: Sequence[DecodingStep]) -> list[str]:
         small_chart("Time of an inference, ms", (Line(first, milliseconds),), f"{slowest:.0f} ms"),
     ]
     if held:
-        chart = small_chart("KV cache, bytes", (Line("measured", held),), bytes_told(max(held)))
+        chart = small_chart("KV cache, bytes", (Line("measured", held),), bytes_in_words(max(held)))
         charts.insert(1, chart)
     return charts
-
-
-def bytes_told(count: float) -> str:
-    """Decimal units, three digits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from decoding.records.choices import DTYPES, QUANTIZATIONS
+
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
 
@@ -13,10 +15,15 @@ def add_model_options(command: argparse.ArgumentParser) -> argparse._ArgumentGro
     """Adds them to a command; returns their group, for options of the command's own."""
     model = command.add_argument_group("model")
     model.add_argument("--model", help="a Hub id, a folder or a .gguf file")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    model.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
-    model.add_argument("--quantization", choices=("8bit", "4bit"))
+    add_form_options(model)
     return model
+
+
+def add_form_options(model: argparse._ActionsContainer) -> None:
+    """Where and in which format a model is to lie."""
+    model.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    model.add_argument("--dtype", default="auto", help=", ".join(("auto", *DTYPES)))
+    model.add_argument("--quantization", choices=QUANTIZATIONS)
 
 
 def load_named_model(options: argparse.Namespace) -> LanguageModel:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from decoding.console.colours import colour_depth, coloured, safe_text
 from decoding.console.options import add_model_options, load_named_model
+from decoding.console.streams import read_standard_input, read_text, write
 from decoding.records.errors import PromptError
 from decoding.records.strict_json import plain_record
 
 if TYPE_CHECKING:
     from decoding.records.step import DecodingStep
-
-LONGEST_BYTES = 10_000_000
 
 
 def add_score_options(command: argparse.ArgumentParser) -> None:
@@ -48,16 +47,16 @@ def run_score(options: argparse.Namespace) -> int:
     steps = score(lm, ids, top_candidates=options.top_candidates, overlap=options.overlap)
     if options.json:
         for step in steps:
-            _print(json.dumps(plain_record(step), allow_nan=False) + "\n")
+            write(json.dumps(plain_record(step), allow_nan=False) + "\n")
         return 0
     first = "" if ids[0] in lm.special_token_ids else Detokenizer(lm.tokenizer).add(ids[0])
-    _print(safe_text(first))
+    write(safe_text(first))
     depth = "none" if options.no_color else colour_depth(sys.stdout, os.environ)
     taken = []
     for step in steps:
-        _print(coloured(step.text, -step.logprob / math.log(2), depth))
+        write(coloured(step.text, -step.logprob / math.log(2), depth))
         taken.append(step)
-    _print("\n")
+    write("\n")
     print(_summary(taken, lm.name), file=sys.stderr)
     return 0
 
@@ -76,26 +75,10 @@ def _summary(steps: Sequence[DecodingStep], model: str) -> str:
 
 
 def _text(name: str) -> str:
-    content, place = _content(name)
-    if len(content) > LONGEST_BYTES:
-        raise PromptError(f"{place} holds more than {LONGEST_BYTES:,} bytes.")
-    try:
-        return content.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise PromptError(f"{place} is no text: its byte {error.start} is not UTF-8.") from error
-
-
-def _content(name: str) -> tuple[bytes, str]:
     if name == "-":
-        return sys.stdin.buffer.read(LONGEST_BYTES + 1), "Standard input"
+        return read_standard_input().removeprefix("\ufeff")
     try:
         with Path(name).open("rb") as file:
-            return file.read(LONGEST_BYTES + 1), name
+            return read_text(file, name).removeprefix("\ufeff")
     except OSError as error:
         raise PromptError(f"{name} cannot be read: {error.strerror}.") from error
-
-
-def _print(text: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
+from decoding.records.choices import CACHE_KINDS
 from decoding.records.errors import GenerationConfigError
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
 
-CacheKind = Literal[
-    "none", "dynamic", "static", "quantized", "quantized_4bit", "quantized_2bit", "offloaded"
-]
-CACHE_KINDS: tuple[CacheKind, ...] = get_args(CacheKind)
 _GROUP = 64  # numbers that share a scale at most, as transformers has it
 
 

@@ -10,11 +10,17 @@ import torch
 from transformers import PreTrainedConfig
 
 from decoding.core.language_model import LanguageModel
-from decoding.memory.allocator import free_memory, in_words, total_memory
+from decoding.memory.allocator import devices_in_words, free_memory, total_memory
 from decoding.memory.blueprint import Blueprint, blueprint
 from decoding.models.config import read_config
 from decoding.models.fit import ROOM_TO_COMPUTE_BYTES, devices_for
-from decoding.models.placement import QUANTIZATIONS, Placement, device_map, pick_device, pick_dtype
+from decoding.models.placement import (
+    Placement,
+    check_quantization,
+    device_map,
+    pick_device,
+    pick_dtype,
+)
 from decoding.models.source import local_path
 from decoding.records.errors import ModelLoadError
 from decoding.records.model_facts import CacheLayer
@@ -154,8 +160,7 @@ def forecast_of(
         quantization: as in `load_model`.
         file_bytes: of its weight files, which packed ones keep; `None` where not known.
     """
-    if quantization not in (None, *QUANTIZATIONS):
-        raise ModelLoadError(f'quantization must be "8bit", "4bit" or None, not {quantization!r}.')
+    check_quantization(quantization)
     torch_device = pick_device(device)
     torch_dtype = pick_dtype(dtype, torch_device)
     spread = device_map(device, torch_device)
@@ -164,12 +169,12 @@ def forecast_of(
         name=plan.name,
         dtype=_dtype_name(torch_dtype),
         quantization=quantization,
-        weight_bytes=plan.weight_bytes(torch_dtype, quantization)
+        weight_bytes=plan.expected_weight_bytes(torch_dtype, quantization)
         if plan.packed_as is None
         else file_bytes,
         cache_layers=_known(plan.cache_layers(torch_dtype.itemsize), plan.name),
         context_length=plan.context_length,
-        device=in_words(devices),
+        device=devices_in_words(devices),
         free_bytes=free_memory(*devices),
         total_bytes=total_memory(*devices),
         is_loaded=False,
@@ -186,7 +191,7 @@ def _of_loaded(lm: LanguageModel) -> MemoryForecast:
         weight_bytes=lm.weight_bytes,
         cache_layers=_known(lm.cache_layers, lm.name),
         context_length=lm.context_length,
-        device=in_words(devices),
+        device=devices_in_words(devices),
         free_bytes=free_memory(*devices),
         total_bytes=total_memory(*devices),
         is_loaded=True,

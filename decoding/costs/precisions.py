@@ -12,28 +12,20 @@ import torch
 from torch import Tensor
 
 from decoding.core.inference import OnPrefill
-from decoding.costs.divergence import kl_nats
+from decoding.costs.divergence import check_numbers, kl_nats
 from decoding.memory.allocator import release_memory
+from decoding.records.choices import QUANTIZATIONS
 from decoding.records.comparisons import (
     PrecisionEvent,
     PrecisionStart,
     PrecisionSummary,
     PrecisionToken,
 )
-from decoding.records.errors import GenerationConfigError, LogitsError
+from decoding.records.errors import GenerationConfigError
 from decoding.strategies.forced import ForcedRun
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
-
-__all__ = [
-    "PrecisionEvent",
-    "PrecisionStart",
-    "PrecisionSummary",
-    "PrecisionToken",
-    "comparable_tokens",
-    "compare_precisions",
-]
 
 Load = Callable[[str | None], "LanguageModel"]
 Feed = Callable[["LanguageModel"], ForcedRun]
@@ -49,7 +41,7 @@ def compare_precisions(
     load: Load,
     prompt_ids: Sequence[int],
     token_ids: Sequence[int],
-    precisions: Sequence[str | None] = (None, "8bit", "4bit"),
+    precisions: Sequence[str | None] = (None, *QUANTIZATIONS),
     on_prefill: OnPrefill | None = None,
 ) -> Generator[PrecisionEvent, None, None]:
     """What quantization does to a text's probabilities, to the memory and to the time.
@@ -130,11 +122,7 @@ class _Rows:
         else:
             logprob, kl, equal = _against(logprobs, self.reference[index], token_id)
             same = equal > 0
-        if math.isnan(logprob) or (kl is not None and math.isnan(kl)):
-            raise LogitsError(
-                f"Inference {index + 1} returned no distribution (NaN): the model does not work in "
-                "its number format; load it in float32."
-            )
+        check_numbers(index, logprob, kl)
         self.tokens.append(
             PrecisionToken(start.precision, index, token_id, logprob, kl, same, seconds)
         )

@@ -12,7 +12,8 @@ import torch
 from decoding.costs.forecast import MemoryForecast
 from decoding.memory.blueprint import Blueprint
 from decoding.memory.cache_layers import kv_formula, kv_note
-from decoding.models.placement import QUANTIZATIONS
+from decoding.records.choices import QUANTIZATIONS
+from decoding.records.units import bytes_in_table
 
 LENGTHS = (512, 2048, 8192, 32_768, 131_072)
 UNKNOWN = "not known before it is loaded"
@@ -67,23 +68,13 @@ def default_lengths(forecast: MemoryForecast) -> tuple[int, ...]:
     return (*(length for length in LENGTHS if length < limit), limit)
 
 
-def in_bytes(number: int) -> str:
-    """A size for people, in decimal units: `538.1 MB`."""
-    size = float(number)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if abs(size) < 1000 or unit == "TB":
-            break
-        size /= 1000
-    return f"{number:,} bytes" if unit == "bytes" else f"{size:,.1f} {unit}"
-
-
 def _facts(plan: Blueprint, forecast: MemoryForecast) -> list[tuple[str, str]]:
-    forms = [f"{in_bytes(size)} ({form})" for form, size in _weights(plan, forecast).items()]
+    forms = [f"{bytes_in_table(size)} ({form})" for form, size in _weights(plan, forecast).items()]
     kinds = Counter(layer.kind for layer in forecast.cache_layers)
     form = forecast.quantization or forecast.dtype
-    free, total = in_bytes(forecast.free_bytes), in_bytes(forecast.total_bytes)
+    free, total = bytes_in_table(forecast.free_bytes), bytes_in_table(forecast.total_bytes)
     outgrows = _length(forecast, forecast.outgrows_weights_at(), "no length")
-    weights = UNKNOWN if forecast.weight_bytes is None else in_bytes(forecast.weight_bytes)
+    weights = UNKNOWN if forecast.weight_bytes is None else bytes_in_table(forecast.weight_bytes)
     if forecast.weight_bytes is None:
         outgrows = UNKNOWN
     if forecast.packed_as:
@@ -145,7 +136,7 @@ def _length(forecast: MemoryForecast, positions: int | None, without: str) -> st
 def _cell(forecast: MemoryForecast, positions: int, batch: int) -> str:
     size = forecast.cache_bytes(positions, batch)
     room = forecast.cache_room_bytes
-    return in_bytes(size) + ("*" if room is not None and size > room else " ")
+    return bytes_in_table(size) + ("*" if room is not None and size > room else " ")
 
 
 def _row(first: str, cells: Sequence[str]) -> str:
@@ -160,5 +151,7 @@ def _weights(plan: Blueprint, forecast: MemoryForecast) -> dict[str, int]:
     if forecast.packed_as:
         return {}
     dtype = getattr(torch, forecast.dtype)
-    plain = {name: plan.weight_bytes(getattr(torch, name)) for name in ("float32", "bfloat16")}
-    return plain | {name: plan.weight_bytes(dtype, name) for name in QUANTIZATIONS}
+    plain = {
+        name: plan.expected_weight_bytes(getattr(torch, name)) for name in ("float32", "bfloat16")
+    }
+    return plain | {name: plan.expected_weight_bytes(dtype, name) for name in QUANTIZATIONS}

@@ -55,7 +55,7 @@ def total_memory(*devices: torch.device) -> int:
     return sum(map(_total, devices))
 
 
-def in_words(devices: Sequence[torch.device]) -> str:
+def devices_in_words(devices: Sequence[torch.device]) -> str:
     """What is summed over, for people: `cuda:0`, `2 GPUs`, `2 GPUs and the CPU`."""
     if len(devices) == 1:
         return str(devices[0])

@@ -20,7 +20,7 @@ from transformers import (
 
 from decoding.memory.cache_layers import cache_layers_of, config_value, context_length
 from decoding.memory.kv_cache import CACHE_NAMES, cache_of
-from decoding.memory.packed_weights import weight_bytes
+from decoding.memory.packed_weights import expected_weight_bytes
 from decoding.memory.parts import check_parts
 from decoding.records.errors import ModelLoadError
 from decoding.records.model_facts import CacheLayer
@@ -64,9 +64,9 @@ class Blueprint:
         self.vocab_size: int | None = config_value(text, "vocab_size")
         self.packed_as = _packed_as(config)
 
-    def weight_bytes(self, dtype: torch.dtype, quantization: str | None = None) -> int:
-        """Bytes of the weights, as `load_model` would hold them; see `weight_size`."""
-        return weight_bytes(self._model(dtype), dtype, quantization)
+    def expected_weight_bytes(self, dtype: torch.dtype, quantization: str | None = None) -> int:
+        """Bytes of the weights, as `load_model` would hold them; see `packed_weights`."""
+        return expected_weight_bytes(self._model(dtype), dtype, quantization)
 
     def cache_layers(self, value_bytes: int) -> tuple[CacheLayer, ...]:
         """How each decoder layer remembers, with values of 4 or 2 bytes.

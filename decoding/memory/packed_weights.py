@@ -13,7 +13,7 @@ NF4_BLOCK = 64  # weights that share one scale
 NF4_CODE_BYTES = 16 * 4  # the sixteen levels, kept beside each matrix
 
 
-def weight_bytes(model: Any, dtype: torch.dtype, quantization: str | None = None) -> int:
+def expected_weight_bytes(model: Any, dtype: torch.dtype, quantization: str | None = None) -> int:
     """Bytes of all parameters and buffers of a model in a number format.
 
     8-bit: a byte for each weight and a float32 scale for each row. 4-bit (NF4): half a byte,

@@ -140,3 +140,9 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
             f"{name} has a {file.name} that holds no JSON object; fetch the model again."
         )
     return content
+
+
+def brief(error: BaseException) -> str:
+    """An error's class and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

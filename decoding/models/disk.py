@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from decoding.records.errors import ModelLoadError
+from decoding.records.units import bytes_in_words
 
 # For whatever else writes meanwhile: a full disk stops more than this program.
 MARGIN_BYTES = 2 * 10**9
@@ -17,10 +18,11 @@ def check_disk(name: str, needed_bytes: int, folder: Path) -> None:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed_bytes + MARGIN_BYTES > free:
+        needed, margin, there = map(bytes_in_words, (needed_bytes, MARGIN_BYTES, free))
         raise ModelLoadError(
-            f"{name} does not fit onto the disk: {in_words(needed_bytes)} are to be fetched into "
-            f"{folder}, {in_words(MARGIN_BYTES)} are to stay free, and {in_words(free)} are "
-            "free; make room, or set HF_HOME to a folder on another disk."
+            f"{name} does not fit onto the disk: {needed} are to be fetched into {folder}, "
+            f"{margin} are to stay free, and {there} are free; make room, or set HF_HOME to a "
+            "folder on another disk."
         )
 
 
@@ -28,10 +30,3 @@ def is_disk_full(error: BaseException) -> bool:
     """Whether an error says so; some libraries report the operating system's as text."""
     full = {errno.ENOSPC, errno.EDQUOT}
     return getattr(error, "errno", None) in full or "No space left on device" in str(error)
-
-
-def in_words(count: int) -> str:
-    """Bytes as people read them: "538 MB", "4.93 GB"."""
-    if count >= 10**9:
-        return f"{count / 10**9:.3g} GB" if count < 10**12 else f"{count / 10**12:,.3g} TB"
-    return f"{count / 10**6:.0f} MB"

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import PreTrainedConfig
 
-from decoding.memory.allocator import free_memory
-from decoding.memory.allocator import in_words as devices_in_words
+from decoding.memory.allocator import devices_in_words, free_memory
 from decoding.memory.blueprint import blueprint
-from decoding.models.disk import in_words
 from decoding.models.placement import Placement
 from decoding.records.errors import ModelLoadError, ModelTooLargeError
+from decoding.records.units import bytes_in_words
 
 # Beside the weights: a short cache, an inference's intermediate results, torch's buffers.
 ROOM_TO_COMPUTE_BYTES = 200_000_000
@@ -22,8 +21,8 @@ _FREE = "{free} are free on {device}, {spare} of them to compute in; "
 _ALLOWED = "the operator allows {free}; "
 _FITTING = "it would fit in {fitting}: choose that, or a smaller model."
 _NOTHING_FITS = "choose a smaller model."
-# Called as weight_bytes(dtype, quantization).
-WeightBytes = Callable[[torch.dtype, str | None], int]
+# Called as expected(dtype, quantization).
+ExpectedBytes = Callable[[torch.dtype, str | None], int]
 
 
 def _nothing_to_free(_needed_bytes: int) -> None:
@@ -46,7 +45,7 @@ class Room:
     make: Callable[[int], None] = _nothing_to_free
 
 
-def check_fits(name: str, weight_bytes: WeightBytes, placement: Placement, room: Room) -> int:
+def check_fits(name: str, expected: ExpectedBytes, placement: Placement, room: Room) -> int:
     """The bytes that the weights will take where they are to lie.
 
     Raises:
@@ -54,13 +53,13 @@ def check_fits(name: str, weight_bytes: WeightBytes, placement: Placement, room:
     """
     wanted = (placement.dtype, placement.quantization)
     limit = _limit(placement, room)
-    needed = weight_bytes(*wanted)
+    needed = expected(*wanted)
     if needed <= limit:
         return needed
     sizes = {
-        _label(*form): weight_bytes(*form)
-        for form in ([] if isinstance(weight_bytes, SizeByFiles) else _smaller_forms(*wanted))
-        if weight_bytes(*form) <= _limit(replace(placement, quantization=form[1]), room)
+        _label(*form): expected(*form)
+        for form in ([] if isinstance(expected, SizeByFiles) else _smaller_forms(*wanted))
+        if expected(*form) <= _limit(replace(placement, quantization=form[1]), room)
     }
     raise _too_large(name, placement, needed, limit, room, sizes)
 
@@ -80,11 +79,11 @@ def _too_large(
     told = {
         "name": name,
         "form": _label(placement.dtype, placement.quantization),
-        "needed": in_words(needed),
-        "free": in_words(limit if is_allowance else limit + ROOM_TO_COMPUTE_BYTES),
+        "needed": bytes_in_words(needed),
+        "free": bytes_in_words(limit if is_allowance else limit + ROOM_TO_COMPUTE_BYTES),
         "device": device,
-        "spare": in_words(ROOM_TO_COMPUTE_BYTES),
-        "fitting": " / ".join(f"{form} ({in_words(sizes[form])})" for form in fitting),
+        "spare": bytes_in_words(ROOM_TO_COMPUTE_BYTES),
+        "fitting": " / ".join(f"{form} ({bytes_in_words(sizes[form])})" for form in fitting),
     }
     text = (
         _WANTED + (_ALLOWED if is_allowance else _FREE) + (_FITTING if fitting else _NOTHING_FITS)
@@ -114,7 +113,7 @@ def devices_for(placement: Placement) -> tuple[torch.device, ...]:
     return (*accelerators, *rest)
 
 
-def size_of_gguf(config: PreTrainedConfig) -> WeightBytes:
+def size_of_gguf(config: PreTrainedConfig) -> ExpectedBytes:
     """What a GGUF file takes: it is unpacked to float32 first, whatever it becomes then."""
     sizes = size_of(config, 0)
 
@@ -125,7 +124,7 @@ def size_of_gguf(config: PreTrainedConfig) -> WeightBytes:
     return size
 
 
-def size_of(config: PreTrainedConfig, file_bytes: int) -> WeightBytes:
+def size_of(config: PreTrainedConfig, file_bytes: int) -> ExpectedBytes:
     """How many bytes a model takes in each form.
 
     Args:
@@ -138,7 +137,7 @@ def size_of(config: PreTrainedConfig, file_bytes: int) -> WeightBytes:
         plan = blueprint(config)
     except ModelLoadError:  # transformers may load it all the same
         return SizeByFiles(file_bytes, _stored_bytes(config))
-    return SizeByFiles(file_bytes) if plan.packed_as is not None else plan.weight_bytes
+    return SizeByFiles(file_bytes) if plan.packed_as is not None else plan.expected_weight_bytes
 
 
 @dataclass(frozen=True, slots=True)

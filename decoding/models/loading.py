@@ -13,7 +13,7 @@ from decoding.core.language_model import LanguageModel, eos_token_ids
 from decoding.models.checkpoint import check_folder, check_gguf
 from decoding.models.config import read_config
 from decoding.models.default_model import DEFAULT_MODEL_NAME, default_model_folder
-from decoding.models.fit import Room, WeightBytes, check_fits, size_of, size_of_gguf
+from decoding.models.fit import ExpectedBytes, Room, check_fits, size_of, size_of_gguf
 from decoding.models.hub import hub_folder
 from decoding.models.placement import Placement, place
 from decoding.models.progress import Progress, interruptible, progress_or_bar
@@ -101,7 +101,7 @@ def _source(
     return Source(name, folder)
 
 
-def _sizes(path: Path, name: str, file_bytes: int) -> WeightBytes:
+def _sizes(path: Path, name: str, file_bytes: int) -> ExpectedBytes:
     config = read_config(path, name)
     is_gguf = path.suffix.lower() == ".gguf"
     return size_of_gguf(config) if is_gguf else size_of(config, file_bytes)

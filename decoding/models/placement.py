@@ -10,10 +10,8 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
+from decoding.records.choices import DTYPES, QUANTIZATIONS
 from decoding.records.errors import ModelLoadError
-
-QUANTIZATIONS = ("8bit", "4bit")
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +102,18 @@ def place(
     return Placement(picked, kind, device_map(device, picked), quantization)
 
 
+def check_quantization(name: str | None) -> None:
+    """Raises `ModelLoadError` where there is no such quantization."""
+    if name is not None and name not in QUANTIZATIONS:
+        named = ", ".join(f'"{known}"' for known in QUANTIZATIONS)
+        raise ModelLoadError(f"quantization must be {named} or None, not {name!r}.")
+
+
 def quantization_config(name: str | None, dtype: torch.dtype) -> BitsAndBytesConfig | None:
     """What transformers needs for `"8bit"` or `"4bit"`; `None` for unpacked weights."""
+    check_quantization(name)
     if name is None:
         return None
-    if name not in QUANTIZATIONS:
-        raise ModelLoadError(f'quantization must be "8bit", "4bit" or None, not {name!r}.')
     if find_spec("bitsandbytes") is None:
         raise ModelLoadError(
             f'quantization="{name}" needs the bitsandbytes package: run '

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import set_tqdm_hook
 
 from decoding.memory.allocator import release_memory
+from decoding.models.checkpoint import brief
 from decoding.models.placement import Placement, quantization_config
 from decoding.models.progress import Progress
 from decoding.records.errors import ModelLoadError
@@ -63,7 +64,7 @@ def read_tokenizer(source: Source) -> Any:
     except Exception as error:  # whatever a broken file makes the readers stumble over
         raise ModelLoadError(
             f"The {'GGUF file' if source.gguf else 'tokenizer'} of {source.name} is broken or "
-            f"cannot be used ({_brief(error)}); fetch it again or choose another model."
+            f"cannot be used ({brief(error)}); fetch it again or choose another model."
         ) from error
 
 
@@ -84,7 +85,7 @@ def read_model(source: Source, placement: Placement, progress: Progress) -> Any:
         ) from error
     except Exception as error:  # as above
         raise ModelLoadError(
-            f"The weights of {source.name} are broken or cannot be used ({_brief(error)}); "
+            f"The weights of {source.name} are broken or cannot be used ({brief(error)}); "
             "fetch them again or choose another model."
         ) from error
     model, loading = loaded
@@ -187,8 +188,3 @@ def _header_bytes(file: Path) -> dict[str, int]:
         header = json.loads(opened.read(min(length, LONGEST_HEADER_BYTES)))
     offsets = {name: entry.get("data_offsets") for name, entry in header.items()}
     return {name: int(pair[1]) - int(pair[0]) for name, pair in offsets.items() if pair}
-
-
-def _brief(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -3,5 +3,8 @@
 from importlib.resources import files
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+_INSTALLED = Path(__file__).resolve().with_name("assets")
+_CLONED = Path(__file__).resolve().parents[2] / "assets"
+
+ASSETS = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 PLOTLY = Path(str(files("plotly"))) / "package_data" / "plotly.min.js"

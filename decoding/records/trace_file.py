@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from decoding.records.errors import TraceError
+from decoding.records.json_text import file_content, parsed
 from decoding.records.strict_json import RecordError, plain_record, read_record, told
 from decoding.records.trace import DecodingTrace
 from decoding.records.trace_checks import TraceLimits, check_trace
@@ -87,7 +88,8 @@ def _content(source: str | bytes | os.PathLike[str], largest_bytes: int) -> byte
     elif isinstance(source, bytes):
         content = source
     else:
-        content = _file_content(Path(source), largest_bytes)
+        path = Path(source)
+        content = file_content(path, largest_bytes, f"file {path.name!r}", TraceError)
     if len(content) > largest_bytes:
         raise TraceError(
             f"This file is larger than the {largest_bytes:,} bytes that are read: a run so long is "
@@ -96,47 +98,13 @@ def _content(source: str | bytes | os.PathLike[str], largest_bytes: int) -> byte
     return content
 
 
-def _file_content(path: Path, largest_bytes: int) -> bytes:
-    if not path.is_file():  # a device or a pipe could go on for ever
-        raise TraceError(f"There is no file {path.name!r}.")
-    try:
-        with path.open("rb") as file:
-            return file.read(largest_bytes + 1)
-    except OSError as error:
-        raise TraceError(f"The file {path.name!r} cannot be read: {error.strerror}.") from error
-
-
 def _parsed(content: bytes, most_values: int) -> Any:
     if sum(map(content.count, (b",", b"[", b"{"))) > most_values:
         raise TraceError(f"This file holds more than the {most_values:,} values that are read.")
     try:
-        text = content.decode("utf-8-sig", "surrogatepass")
-        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
-    except RecursionError as error:
-        raise TraceError("This file is nested too deep to be a trace.") from error
-    except UnicodeDecodeError as error:
-        raise TraceError(f"This file is no text: its byte {error.start} is not UTF-8.") from error
-    except json.JSONDecodeError as error:
-        raise TraceError(
-            f"This file is no JSON, or breaks off: {error.msg} in line {error.lineno}, "
-            f"column {error.colno}."
-        ) from error
-    except ValueError as error:  # a key twice, NaN, or more digits than Python turns into a number
-        what = error if isinstance(error, RecordError) else "it holds a number too large"
-        raise TraceError(f"This trace cannot be read: {what}.") from error
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise RecordError(f"the field {told(name)} stands twice in one object")
-        found[name] = value
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise RecordError(f"{name} is no number of JSON")
+        return parsed(content)
+    except RecordError as error:
+        raise TraceError(f"This file is no trace that can be read: {error}.") from error
 
 
 def _check_version(value: Any) -> None:

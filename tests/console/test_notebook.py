@@ -21,8 +21,8 @@ from decoding import DecodingSession, LanguageModel
 from decoding.console.colours import safe_text
 from decoding.console.notebook import Screen, show_session
 from decoding.console.notebook_html import LONGEST_TOKEN, MOST_TOKENS, session_html
-from decoding.console.svg import HEIGHT, WIDTH, Line, small_chart
 from decoding.records.step import DecodingStep
+from decoding.records.svg import HEIGHT, WIDTH, Line, small_chart
 
 HOSTILE: list[str] = json.loads((Path(__file__).parents[1] / "data/hostile_text.json").read_text())
 ELEMENTS = {

@@ -10,10 +10,11 @@ import torch
 from tiny import byte_tokenizer, tiny_model
 
 from decoding import GenerationConfigError, LanguageModel, decode
-from decoding.core.cache_kinds import CACHE_KINDS, cache_settings
+from decoding.core.cache_kinds import cache_settings
 from decoding.core.generation import prepare_generation
 from decoding.core.inference import CPU_PREFILL_CHUNK
 from decoding.memory.kv_cache import cache_of
+from decoding.records.choices import CACHE_KINDS
 
 LONG = list(b"a prompt that is fed in more than one piece " * 4)
 FEW_BITS = ("quantized_4bit", "quantized_2bit")

@@ -14,8 +14,8 @@ import torch
 
 from decoding.memory import allocator as memory
 from decoding.memory.allocator import (
+    devices_in_words,
     free_memory,
-    in_words,
     memory_in_use,
     release_memory,
     total_memory,
@@ -65,7 +65,7 @@ def test_several_devices_together(monkeypatch: pytest.MonkeyPatch) -> None:
     both = (CUDA, torch.device("cuda", 1))
     assert memory_in_use(*both) == MemoryInUse("cuda", 601, 1001)
     assert (free_memory(*both), total_memory(*both)) == (1200 + 1210, 8000)
-    assert [in_words(d) for d in (both, (*both, CPU), (CUDA, CPU), (CUDA,))] == [
+    assert [devices_in_words(d) for d in (both, (*both, CPU), (CUDA, CPU), (CUDA,))] == [
         "2 GPUs",
         "2 GPUs and the CPU",
         "1 GPU and the CPU",

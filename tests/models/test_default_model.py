@@ -28,8 +28,12 @@ from transformers import AutoTokenizer
 from decoding import DownloadError, LanguageModel, load_model
 from decoding.models import default_model as room
 from decoding.models import wheel as pypi_room
-from decoding.models.convert import save_as_safetensors
-from decoding.models.default_model import cache_folder, default_model_folder, is_complete
+from decoding.models.default_model import (
+    cache_folder,
+    default_model_folder,
+    is_complete,
+    save_as_safetensors,
+)
 from decoding.models.progress import say_nothing
 
 GGUF = b"GGUF, or something that stands for it" * 100

@@ -17,9 +17,10 @@ from decoding import LanguageModel, ModelLoadError, ModelTooLargeError, load_mod
 from decoding.models import fit as room_of_fit
 from decoding.models import weights as reading_room
 from decoding.models.config import read_config
-from decoding.models.disk import check_disk, in_words, is_disk_full
+from decoding.models.disk import check_disk, is_disk_full
 from decoding.models.fit import ROOM_TO_COMPUTE_BYTES, Room, check_fits, size_of
 from decoding.models.placement import Placement
+from decoding.records.units import bytes_in_words
 
 CPU = torch.device("cpu")
 BYTES = {
@@ -139,7 +140,7 @@ def test_packed_weights_are_not_spread_onto_the_cpu(gpus: dict[str, int]) -> Non
     [(538_060_288, "538 MB"), (4_934_000_000, "4.93 GB"), (2_500_000_000_000, "2.5 TB")],
 )
 def test_bytes_in_words(count: int, words: str) -> None:
-    assert in_words(count) == words
+    assert bytes_in_words(count) == words
 
 
 def test_the_disk_is_looked_at_where_the_folder_will_be(

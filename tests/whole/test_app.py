@@ -19,6 +19,7 @@ from transformers import DynamicCache
 
 import app
 from decoding import LanguageModel, decode
+from decoding.page import app as page_app
 from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.model_choice import Offer
 from decoding.page.requests.settings import (
@@ -483,11 +484,11 @@ def test_where_spaces_lends_an_accelerator_decoding_runs_inside_its_call(monkeyp
 
         return decorate
 
-    monkeypatch.setattr(app, "spaces", types.SimpleNamespace(GPU=gpu))
-    assert app._lent_device() is None
+    monkeypatch.setattr(page_app, "spaces", types.SimpleNamespace(GPU=gpu))
+    assert page_app._lent_device() is None
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     demo = app.build_app(slow_lm)
-    assert decorated == [{"duration": app.SPACE_GPU_SECONDS}]
+    assert decorated == [{"duration": page_app.SPACE_GPU_SECONDS}]
     frames = list(demo.runs.frames("ann", lambda: read_request("a", settings=GREEDY)))
     assert json.loads(frames[-1])["state"] == "finished"
     frames = list(demo.runs.score("ann", lambda: read_score_request("abc")))

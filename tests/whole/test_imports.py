@@ -30,10 +30,11 @@ PAGE_FLOORS = (
     ("jobs",),
     ("visitors",),
     ("layout", "options"),
+    ("app",),
 )
 TORCH = {"torch", "transformers", "accelerate", "bitsandbytes"}
 NO_TORCH = ("records", "page", "live/worker.py")
-GRADIO_IN = ("page/layout", "page/serving.py")
+GRADIO_IN = ("page/layout", "page/serving.py", "page/app.py")
 
 
 def imported(path: Path) -> set[str]:

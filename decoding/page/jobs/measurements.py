@@ -21,6 +21,7 @@ from decoding.page.requests.settings import CACHE_KINDS, PLAIN_CACHE, read_choic
 from decoding.page.wire.frames import Message, number
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import RunTokens
+from decoding.records.choices import QUANTIZATIONS
 from decoding.records.comparisons import (
     ComparedStep,
     PrecisionEvent,
@@ -37,7 +38,7 @@ Measured = tuple[Roofline, tuple[RooflinePoint, ...]]
 
 UNCACHED = "none"
 OTHER_CACHES = (UNCACHED, *(kind for kind in CACHE_KINDS if kind != PLAIN_CACHE))
-PRECISIONS: tuple[str | None, ...] = (None, "8bit", "4bit")
+PRECISIONS: tuple[str | None, ...] = (None, *QUANTIZATIONS)
 ROOFLINE_PROMPT_TOKENS = 128
 
 

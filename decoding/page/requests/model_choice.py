@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from decoding.models.catalogue import CatalogueEntry, catalogue
 from decoding.page.requests.settings import RequestError, read_choice
+from decoding.records import choices
 from decoding.records.requests import ModelChoice
 
 OWN = "own"
 DEFAULT = "default"
 UNQUANTIZED = "none"
-QUANTIZATIONS = (UNQUANTIZED, "8bit", "4bit")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+QUANTIZATIONS = (UNQUANTIZED, *choices.QUANTIZATIONS)
+DTYPES = ("auto", *choices.DTYPES)
 MAX_NAME_CHARS = 1_000
 
 

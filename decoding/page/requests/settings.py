@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from decoding.records import choices
 from decoding.records.errors import DecodingError, GenerationConfigError, PromptError
 from decoding.records.requests import RunRequest, ScoreRequest
 
@@ -70,14 +71,7 @@ MAX_SEED = 2**32 - 1
 MAX_STOP_STRINGS = 4
 MAX_STOP_STRING_CHARS = 20
 PLAIN_CACHE = "dynamic"
-CACHE_KINDS = (
-    PLAIN_CACHE,
-    "static",
-    "quantized",
-    "quantized_4bit",
-    "quantized_2bit",
-    "offloaded",
-)
+CACHE_KINDS = tuple(kind for kind in choices.CACHE_KINDS if kind != "none")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("do_sample", "switch", True),

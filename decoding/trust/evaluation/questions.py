@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from decoding.records.errors import DecodingError
+from decoding.records.json_text import file_content, parsed
 from decoding.records.strict_json import RecordError, read_record, told
 from decoding.trust.evaluation.accepted import is_accepted, plain_words
 
@@ -49,14 +49,13 @@ def read_questions(path: str | os.PathLike[str]) -> list[Question]:
         DecodingError: one sentence with the place of what is wrong.
     """
     file = Path(path)
+    content = file_content(file, LARGEST_BYTES, f"question file {file.name!r}", DecodingError)
     try:
-        value = json.loads(_content(file), object_pairs_hook=_distinct)
-        questions = list(read_record(_Questions, {"questions": value}).questions)
+        if len(content) > LARGEST_BYTES:
+            raise RecordError(f"it is larger than {LARGEST_BYTES:,} bytes")
+        questions = list(read_record(_Questions, {"questions": parsed(content)}).questions)
         _check(questions)
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f": {error}" if isinstance(error, json.JSONDecodeError) else ", or nested too deep"
-        raise DecodingError(f"The question file {file.name!r} is no JSON{where}.") from error
-    except (RecordError, ValueError) as error:
+    except RecordError as error:
         raise DecodingError(f"The question file {file.name!r} cannot be used: {error}.") from error
     return questions
 
@@ -73,30 +72,6 @@ def half_of(question: str) -> Half:
     measured on "reported". More questions, or another order, move none of them.
     """
     return "reported" if sha256(question.encode()).digest()[0] % 2 else "selection"
-
-
-def _content(file: Path) -> str:
-    if not file.is_file():  # a device or a pipe could go on for ever
-        raise DecodingError(f"There is no question file {str(file)!r}.")
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST_BYTES + 1)
-    except OSError as error:
-        raise DecodingError(
-            f"The question file {file.name!r} cannot be read: {error.strerror}."
-        ) from error
-    if len(content) > LARGEST_BYTES:
-        raise ValueError(f"it is larger than {LARGEST_BYTES:,} bytes")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"its byte {error.start} is not UTF-8") from error
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise RecordError(f"a field stands twice in the object {told(str(dict(pairs)))}")
-    return dict(pairs)
 
 
 def _check(questions: list[Question]) -> None:

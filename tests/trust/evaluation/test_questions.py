@@ -159,7 +159,7 @@ def test_the_halves_hang_on_the_text_alone() -> None:
         ("[" * 100_000, "is no JSON"),
         ("{}", "questions must be a list, not an object"),
         ("[]", "it holds no questions"),
-        ('[{"question": "a", "question": "b"}]', "a field stands twice"),
+        ('[{"question": "a", "question": "b"}]', "the field 'question' stands twice in one object"),
         ([3], "questions[0] must be an object, not 3"),
         ([{**ENTRY, "answers": "5"}], "questions[0].answers must be a list, not '5'"),
         ([{**ENTRY, "answers": [5]}], "questions[0].answers[0] must be a text, not 5"),

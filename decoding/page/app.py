@@ -1,0 +1,301 @@
+"""The page: a prompt, a button, and every inference of a language model as it happens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+try:
+    import spaces  # must come before torch, and exists on Hugging Face Spaces only
+except ImportError:
+    spaces = None
+
+import gradio as gr
+from gradio.events import api
+
+from decoding.live.live_model import LiveModel
+from decoding.live.loaded_models import Load, LoadChoice, Progress
+from decoding.page.layout.events import (
+    visitor_of,
+    wire_browser,
+    wire_model,
+    wire_runs,
+    wire_traces,
+    wire_trust,
+    wire_wheel,
+    wire_works,
+)
+from decoding.page.layout.page import build_page, head
+from decoding.page.options import ALL_INTERFACES, read_options
+from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer
+from decoding.page.requests.orders import read_place
+from decoding.page.requests.settings import DEFAULT_LIMITS, Limits, read_request, read_score_request
+from decoding.page.serving import LOCAL_HOSTS, middleware, routes
+from decoding.page.visitors.jobs import Works
+from decoding.page.visitors.questions import Inspections
+from decoding.page.visitors.queue import Line
+from decoding.page.visitors.runs import Runs
+from decoding.page.visitors.switches import Switches
+from decoding.page.visitors.traces import Traces
+from decoding.records.errors import DecodingError, ModelLoadError
+from decoding.records.requests import ModelChoice, RunRequest, ScoreRequest
+from decoding.records.trace_file import LARGEST_BYTES
+
+if TYPE_CHECKING:
+    from decoding.core.language_model import LanguageModel
+    from decoding.models.fit import Room
+
+SPACE_GPU_SECONDS = 120
+SECONDS_A_FILE_IS_KEPT = 600  # that was uploaded and not opened
+
+
+class App(gr.Blocks):
+    """The page's blocks.
+
+    Attributes:
+        model: the one that all visitors share.
+        runs: each visitor's run.
+        traces: the files of the runs.
+    """
+
+    model: LiveModel
+    runs: Runs
+    traces: Traces
+
+
+def build_app(
+    model: LanguageModel | Load | None = None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    offer: Offer = DEFAULT_OFFER,
+    load_choice: LoadChoice | None = None,
+) -> App:
+    """The page, whose model is loading from now on.
+
+    Args:
+        model: one in memory, or what loads it (called with a progress callback on the
+            thread that will run it); without it the default model.
+        limits: what each visitor may ask for.
+        offer: which models visitors may have loaded in its place.
+        load_choice: loads those; without it they are loaded as `load_model` does.
+
+    Returns:
+        Blocks to be launched with `launch_options()`.
+    """
+    load = _loader(model)
+    if load_choice is None and model is not None:
+        offer = replace(offer, own=getattr(model, "name", None) or "as started")
+    live = LiveModel(
+        load,
+        _lent_device(),
+        load_choice=load_choice or _choice_loader(load, is_default=model is None),
+        budget=offer.memory_budget,
+    )
+    line = Line(limits.waiting)
+    runs, works = Runs(live, limits, line), Works(live, line)
+
+    traces, inspections = Traces(live), Inspections(live, limits)
+
+    def steps_from(place: list[Any]) -> str:
+        try:
+            log_id, branch, start = read_place(place)
+        except DecodingError:
+            return ""
+        run = runs.last_runs.find(log_id) or traces.find(log_id)
+        if run is not None:
+            return run.frame_from(start, branch)
+        return works.last_works.frame_from(log_id, start) or ""
+
+    def inspect_step(question: Any) -> str:
+        return inspections.answer(question)
+
+    demo = App(
+        title="Decoding Live",
+        analytics_enabled=False,
+        delete_cache=(SECONDS_A_FILE_IS_KEPT, SECONDS_A_FILE_IS_KEPT),
+    )
+    with demo:
+        page = build_page(limits, offer, [steps_from, inspect_step])
+        wire_runs(demo, page, runs)
+        wire_wheel(page, runs)
+        wire_traces(page, traces, runs)
+        wire_model(demo, page, Switches(live, line), offer)
+        wire_works(demo, page, works, runs)
+        wire_trust(page, works, runs)
+        wire_browser(demo, page)
+        for name, endpoint in _endpoints(runs).items():
+            api(endpoint, api_name=name, concurrency_limit=None)
+    demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None)
+    demo.model, demo.runs, demo.traces = live, runs, traces
+    return demo
+
+
+def _loader(model: LanguageModel | Load | None) -> Load:
+    if model is None:
+        return lambda progress: _load_model(progress=progress)
+    return model if callable(model) else lambda _progress: model
+
+
+def _choice_loader(load: Load, *, is_default: bool) -> LoadChoice:
+    """Loads what was chosen; a model that came from elsewhere is there as it is only."""
+
+    def load_choice(choice: ModelChoice, progress: Progress, room: Room) -> LanguageModel:
+        if choice.name is not None or is_default:
+            return _load_model(
+                choice.name or None,
+                dtype=choice.dtype,
+                quantization=choice.quantization,
+                progress=progress,
+                room=room,
+            )
+        if choice == ModelChoice():
+            room.make(0)  # how much it needs, only its own function knows
+            return load(progress)
+        raise ModelLoadError(
+            "The page was started with a model in memory, which cannot be had in another number "
+            "format: choose one of the list."
+        )
+
+    return load_choice
+
+
+def _load_model(name: str | None = None, **options: Any) -> LanguageModel:
+    from decoding.models.loading import (
+        load_model,  # torch: to be imported by the thread that runs it
+    )
+
+    return load_model(name, **options)
+
+
+def _lent_device() -> Callable[[Any], Any] | None:
+    """On ZeroGPU an accelerator is lent for the time of one decorated call."""
+    is_lent = spaces is not None and os.environ.get("SPACES_ZERO_GPU")
+    return spaces.GPU(duration=SPACE_GPU_SECONDS) if is_lent else None
+
+
+def _endpoints(runs: Runs) -> dict[str, Callable[..., Iterator[dict[str, Any]]]]:
+    def streamed(
+        request: gr.Request, read: Callable[[], RunRequest | ScoreRequest]
+    ) -> Iterator[dict[str, Any]]:
+        try:
+            yield from runs.steps(visitor_of(request), read())
+        except DecodingError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def decode(
+        prompt: str,
+        chat: bool = True,
+        system: str = "",
+        settings: dict[str, Any] | None = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[dict[str, Any]]:
+        """Streams the steps of one run, each with the distribution it was chosen from.
+
+        `settings` holds the page's settings by name, and top_h, epsilon_cutoff, eta_cutoff,
+        min_new_tokens and max_time.
+        """
+        yield from streamed(
+            request, lambda: read_request(prompt, chat, system, settings, runs.limits)
+        )
+
+    def score(
+        text: str,
+        top_candidates: int = 20,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[dict[str, Any]]:
+        """Streams a text's tokens, each with the distribution that the model gives for its place.
+
+        The first token has none: the steps are those after it.
+        """
+        yield from streamed(
+            request, lambda: read_score_request(text, top_candidates, limits=runs.limits)
+        )
+
+    return {"decode": decode, "score": score}
+
+
+def launch_options(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = 7860,
+    allowed_hosts: Sequence[str] = (),
+    frame_ancestors: Sequence[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> dict[str, Any]:
+    """Arguments for `launch()`: everything that is open by default closed."""
+    hosts = [*LOCAL_HOSTS, *allowed_hosts, *([] if host in (ALL_INTERFACES, "::") else [host])]
+    return {
+        "server_name": host,
+        "server_port": port,
+        "share": False,
+        "quiet": True,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "max_file_size": LARGEST_BYTES,
+        "max_threads": 40 + limits.waiting,
+        "footer_links": ["api"],
+        "theme": _theme(),
+        "head": head(limits),
+        "app_kwargs": {
+            "middleware": middleware(hosts, frame_ancestors),
+            "routes": routes(),
+        },
+    }
+
+
+def _theme() -> gr.themes.Base:
+    """Gradio's plain theme with the fonts that are on the visitor's machine."""
+    sans = ["Inter", "system-ui", "PingFang TC", "Microsoft JhengHei", "Noto Sans TC", "sans-serif"]
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+    return gr.themes.Base(font=sans, font_mono=mono)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serves the page until it is interrupted."""
+    options = read_options(argv, str(__doc__))
+    limits = Limits(options.max_prompt_chars, options.max_new_tokens, options.max_queue)
+    offer = Offer(
+        options.model,
+        options.quantization,
+        options.dtype,
+        options.any_model,
+        options.memory_budget,
+    )
+
+    def load(choice: ModelChoice, progress: Progress, room: Room | None = None) -> LanguageModel:
+        is_own = choice.name is None
+        return _load_model(
+            options.model if is_own else choice.name or None,
+            device=options.device,
+            dtype=options.dtype if is_own and choice.dtype == "auto" else choice.dtype,
+            quantization=choice.quantization,
+            progress=progress,
+            room=room,
+        )
+
+    own = ModelChoice(quantization=options.quantization)
+    demo = build_app(
+        lambda progress: load(own, progress), limits=limits, offer=offer, load_choice=load
+    )
+    if _lent_device() is not None:
+        demo.model.wait()  # weights are handed to ZeroGPU once, when the server starts
+    _app, address, _share = demo.launch(
+        prevent_thread_lock=True,
+        **launch_options(
+            host=options.host,
+            port=options.port,
+            allowed_hosts=[name for name in options.allowed_hosts.split(",") if name],
+            frame_ancestors=["https://huggingface.co"] if os.environ.get("SPACE_HOST") else [],
+            limits=limits,
+        ),
+    )
+    print(f"Decoding Live: {address}", flush=True)
+    demo.block_thread()
