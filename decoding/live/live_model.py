@@ -23,6 +23,7 @@ from decoding.records.requests import (
     ScoreRequest,
 )
 from decoding.records.step import DecodingStep
+from decoding.records.tree import RunStep
 
 if TYPE_CHECKING:
     from decoding.records.trace import DecodingTrace
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from decoding.session.inspection import Inspection
     from decoding.session.session import DecodingSession
 
-Event = RunHead | DecodingStep
+Event = RunHead | RunStep
 T = TypeVar("T")
 OnPrefill = Callable[[int, int], None]
 
@@ -113,8 +114,10 @@ class LiveModel(SharedModel):
 
         return self.worker.stream(start)
 
-    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
+    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[RunStep]:
         """More steps of a run that is there, once its turn has come.
+
+        Before them come those that whoever orders lacks.
 
         What it raises comes out of the stream: `SessionError` where the run is not kept any
         more, another model is loaded or there is no such place in it.
@@ -122,7 +125,7 @@ class LiveModel(SharedModel):
         kept = self._sessions.find(key)
         pauses = 0 if kept is None else kept.pauses
 
-        def start(is_stopped: IsStopped) -> Iterator[DecodingStep]:
+        def start(is_stopped: IsStopped) -> Iterator[RunStep]:
             kept = self._kept(key)
             look_up = _looking(on_prefill, is_stopped, kept, pauses)
             return _until_paused(self._more(key, kept, order, look_up), kept, pauses)
@@ -220,15 +223,17 @@ class LiveModel(SharedModel):
             self._sessions.keep(key, kept)
             yield head
             session.origin  # noqa: B018 - so that its trace can be had from any thread
-            yield from steps
+            yield from _recorded(session, steps)
         self._sessions.look_after()
 
     def _more(
         self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
-    ) -> Iterator[DecodingStep]:
+    ) -> Iterator[RunStep]:
         session = kept.attach(self._loaded())
         with kept.running(on_prefill):
-            yield from go_on(session, order)
+            if order.known is not None:
+                yield from session.tree.late_steps(order.known)
+            yield from _recorded(session, go_on(session, order))
         self._sessions.look_after()
 
     def _patient(self, is_given_up: IsStopped) -> OnPrefill:
@@ -282,6 +287,12 @@ def _looking(
             raise Stopped
 
     return look_up
+
+
+def _recorded(session: DecodingSession, steps: Iterator[DecodingStep]) -> Iterator[RunStep]:
+    """The steps of a session as its tree has them, each right after it was recorded."""
+    for step in steps:
+        yield session.tree.run_step(session.branch, step.index)
 
 
 def _until_paused(items: Iterator[T], kept: KeptSession, pauses: int) -> Iterator[T]:

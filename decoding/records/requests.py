@@ -115,6 +115,8 @@ class ContinueOrder:
         token_id: that this step takes, whatever the settings would choose; `None` lets them.
         steps: how many inferences at most; `None` until an end.
         generation: fields of `GenerationConfig` from this step on; `None` for those in force.
+        known: how many steps of each branch's own whoever orders has; those it lacks come first.
+            `None` where it lacks none.
     """
 
     branch: int
@@ -122,6 +124,7 @@ class ContinueOrder:
     token_id: int | None = None
     steps: int | None = None
     generation: dict[str, Any] | None = None
+    known: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The shared model: loading, failing and trying again, the head of a run, a lent accelerator."""
 
 import gc
+import math
 import pickle
 import random
 import threading
@@ -26,6 +27,7 @@ from decoding.records.requests import (
     ScoreRequest,
 )
 from decoding.records.trace_file import read_trace, trace_json
+from decoding.records.tree import RunStep
 from decoding.strategies.scoring import score, scored_ids
 
 GREEDY = {"do_sample": False, "max_new_tokens": 6}
@@ -45,10 +47,15 @@ def live():
 
 
 def drain(stream):
+    """The head, where it comes, and the steps as they were decoded."""
+    return take_until(stream, math.inf)
+
+
+def take_until(stream, count):
     events = []
-    while not stream.done:
+    while len(events) < count and not stream.done:
         events += stream.take(5)
-    return events
+    return [event.step if isinstance(event, RunStep) else event for event in events]
 
 
 def no_progress(done, total):
@@ -207,9 +214,9 @@ def ids(events):
     return [event.token_id for event in events if not isinstance(event, RunHead)]
 
 
-def take_until(stream, count):
+def all_of(stream):
     events = []
-    while len(events) < count and not stream.done:
+    while not stream.done:
         events += stream.take(5)
     return events
 
@@ -247,6 +254,39 @@ def test_a_paused_run_hands_over_all_it_decoded_and_goes_on(live, tiny_lm):
     assert len(more) == 2
     more += drain(go_on(model))
     assert ids(events + more) == expected(tiny_lm)
+
+
+def test_a_step_brings_all_that_it_adds_to_the_tree(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    head, *first = all_of(run(model, max_new_tokens=6, min_new_tokens=6))
+    assert isinstance(head, RunHead)
+    assert [(step.branch, step.parent, step.at) for step in first] == [(0, None, 0)] * 6
+    changes = [change for step in first for change in step.changes]
+    assert [change.index for change in changes] == [0]
+    assert changes[0].settings["seed"] == 3
+    greedy = {**LONG, "do_sample": False}
+    other = all_of(go_on(model, ContinueOrder(0, 2, 65, steps=2, generation=greedy)))
+    assert [(step.branch, step.parent, step.at) for step in other] == [(1, 0, 2)] * 2
+    assert [len(step.changes) for step in other] == [1, 0]
+    assert [restored.index for restored in other[0].restorations] == [2]
+    tree = model.tree("run")
+    assert [step.step for step in first + other] == tree.branches[0].steps + tree.branches[1].steps
+
+
+def test_what_no_stream_handed_over_comes_before_what_is_new(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    stream = run(model)
+    taken = len(take_until(stream, 3)) - 1
+    stream.close()
+    while not stream.done:
+        stream.take(5)  # and nobody keeps it
+    lost = model.tree("run").branches[0].length - taken
+    assert lost > 0
+    order = ContinueOrder(0, 1, steps=2, known=(taken,))
+    events = all_of(model.resume("run", order, no_progress))
+    assert [event.is_late for event in events] == [True] * lost + [False] * 2
+    assert [event.step.index for event in events] == [*range(taken, taken + lost), 1, 2]
+    assert [event.branch for event in events] == [0] * lost + [1] * 2
 
 
 def test_a_run_of_so_many_steps_goes_on_at_its_end_wherever_that_is(live, tiny_lm):

@@ -7,6 +7,7 @@ from typing import Any
 
 from decoding.live.worker import Stream
 from decoding.page.jobs.job import Model, Work
+from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import Line, paced, told
 from decoding.page.wire.frames import error_message, say
 from decoding.page.wire.job_log import WorkLog, refusal_frame
@@ -20,7 +21,7 @@ class Works:
         self.model = model
         self.line = line
         self.last_works: LastLogs[WorkLog] = LastLogs()
-        self._newest: dict[str, WorkLog] = {}
+        self._newest: Newest[WorkLog] = Newest()
 
     def frames(self, visitor: str, kind: str, read: Callable[[], Work]) -> Iterator[str]:
         """A job as the page's frames; ends the visitor's earlier one.
@@ -49,7 +50,7 @@ class Works:
         self.line.stop(("work", visitor))
 
     def _frames(self, visitor: str, work: Work, log: WorkLog, stream: Stream[Any]) -> Iterator[str]:
-        self._newest[visitor] = log
+        self._newest.put(visitor, log)
         self.last_works.keep(log)
         try:
             for events in paced(stream):
@@ -57,7 +58,7 @@ class Works:
                     row = work.take(event)
                     if row is not None:
                         log.add(row)
-                if self._newest.get(visitor) is not log:
+                if not self._newest.is_newest(visitor, log):
                     break
                 if not stream.done:
                     self._describe(log, work, stream)
@@ -71,8 +72,7 @@ class Works:
             yield log.next_frame()
         finally:
             self.line.close(stream)
-            if self._newest.get(visitor) is log:
-                del self._newest[visitor]
+            self._newest.forget(visitor, log)
 
     def _describe(self, log: WorkLog, work: Work, stream: Stream[Any]) -> None:
         """What the job is doing just now."""

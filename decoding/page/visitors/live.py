@@ -15,8 +15,7 @@ from decoding.records.requests import (
     RunRequest,
     ScoreRequest,
 )
-from decoding.records.step import DecodingStep
-from decoding.records.tree import DecodingTree
+from decoding.records.tree import DecodingTree, RunStep
 
 if TYPE_CHECKING:
     from decoding.records.trace import DecodingTrace
@@ -42,7 +41,7 @@ class Model(Protocol):
     def score(self, key: str, request: ScoreRequest, on_prefill: OnPrefill) -> RunStream:
         """The head and then the tokens of a text that was given, each measured."""
 
-    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
+    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[RunStep]:
         """More steps of a run that is there."""
 
     def pause(self, key: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from decoding.page.requests.orders import read_inspection
 from decoding.page.requests.settings import Limits
 from decoding.page.visitors.live import Model
+from decoding.page.visitors.newest import Newest
 from decoding.page.wire.frames import error_message, say, to_json
 from decoding.page.wire.inspection import inspection_json
 from decoding.records.errors import DecodingError
@@ -31,7 +32,7 @@ class Inspections:
     def __init__(self, model: Model, limits: Limits) -> None:
         self._model = model
         self._limits = limits
-        self._newest: dict[str, Future[Inspection]] = {}
+        self._newest: Newest[Future[Inspection]] = Newest()
         self._lock = Lock()
 
     def answer(self, text: object) -> str:
@@ -48,18 +49,16 @@ class Inspections:
             return _error(error_message(error))
 
     def _inspected(self, run: str, request: InspectRequest) -> Inspection:
-        with self._lock:
-            earlier = self._newest.get(run)
-            future = self._newest[run] = self._model.inspect(run, request)
+        with self._lock:  # the one that is asked last is the newest
+            future = self._model.inspect(run, request)
+            earlier = self._newest.put(run, future)
         if earlier is not None:
             earlier.cancel()
         try:
             return _waited(future)
         finally:
             future.cancel()
-            with self._lock:
-                if self._newest.get(run) is future:
-                    del self._newest[run]
+            self._newest.forget(run, future)
 
 
 def _waited(future: Future[Inspection]) -> Inspection:

@@ -12,10 +12,10 @@ from decoding.live.worker import Stream
 from decoding.page.requests.settings import RequestError
 from decoding.records.errors import DecodingError
 from decoding.records.requests import RunHead
-from decoding.records.step import DecodingStep
+from decoding.records.tree import RunStep
 
 T = TypeVar("T")
-RunStream = Stream[RunHead | DecodingStep]
+RunStream = Stream[RunHead | RunStep]
 Owner = tuple[Literal["run", "work", "switch"], str]
 
 SECONDS_A_FRAME = 1 / 12

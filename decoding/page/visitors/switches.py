@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from decoding.live.worker import Stream
+from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import Line, paced, told
 from decoding.page.wire.frames import Message, error_message, page_frame, say
 from decoding.records.requests import ModelChoice, ModelStatus
@@ -26,7 +27,7 @@ class Switches:
     def __init__(self, model: Model, line: Line) -> None:
         self.model = model
         self.line = line
-        self._newest: dict[str, Stream[ModelStatus]] = {}
+        self._newest: Newest[Stream[ModelStatus]] = Newest()
 
     def frames(self, visitor: str, read: Callable[[], ModelChoice]) -> Iterator[str]:
         """What the page shows from the click until the model is there, or is refused."""
@@ -42,24 +43,23 @@ class Switches:
     def _frames(self, visitor: str, choice: ModelChoice) -> Iterator[str]:
         self.stop(visitor)
         stream = self.line.open(("switch", visitor), lambda: self.model.switch(choice))
-        self._newest[visitor] = stream
+        self._newest.put(visitor, stream)
         is_loaded = False
         try:
             for statuses in paced(stream):
                 is_loaded |= any(status.state == "ready" for status in statuses)
-                if self._newest.get(visitor) is not stream:
+                if not self._newest.is_newest(visitor, stream):
                     break
                 if not stream.done:
                     yield self._waiting_frame(stream)
             # One that a newer choice replaced says no more: it would come after that one.
-            if self._newest.get(visitor) is not stream:
+            if not self._newest.is_newest(visitor, stream):
                 return
             kept = say("model_kept")
             yield self._frame("ready") if is_loaded else self._frame("stopped", kept)
         finally:
             self.line.close(stream)
-            if self._newest.get(visitor) is stream:
-                del self._newest[visitor]
+            self._newest.forget(visitor, stream)
 
     def _waiting_frame(self, stream: Stream[ModelStatus]) -> str:
         status = self.model.status

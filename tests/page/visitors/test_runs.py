@@ -62,6 +62,7 @@ class ScriptedModel:
             if key in self.forgotten:
                 raise SessionError("This run is not kept any more.")
             tree, number = self.trees[key], order.branch
+            yield from tree.late_steps(order.known)
             at = tree.branches[number].length if order.at is None else order.at
             if at < tree.branches[number].length:
                 number = tree.add(number, at).number
@@ -83,7 +84,7 @@ class ScriptedModel:
             step = make_step(branch.length, finish_reason="length" if last else None)
             is_given = key in self.scored and number == 0
             branch.steps.append(replace(step, phase="score") if is_given else step)
-            yield branch.steps[-1]
+            yield self.trees[key].run_step(number, step.index)
             if is_over():
                 return
         if self.error and steps is None:
@@ -241,7 +242,7 @@ def test_closing_the_frames_never_blocks_and_ends_the_run(scripted):
     frames.close()
     assert time.monotonic() - started < 0.05
     until(lambda: model.closed == ["a"])
-    assert (runs.line.streams, runs._turns) == ({}, {})
+    assert (runs.line.streams, len(runs._turns)) == ({}, 0)
 
 
 def test_an_error_in_the_middle_keeps_the_text_so_far(scripted):
@@ -509,7 +510,7 @@ def test_of_two_tabs_that_go_on_at_once_one_writes_the_run(scripted):
             both.wait(0.2)
 
     runs.hush = slow
-    runs._turns["cas"] = Turn(runs.last_runs.find(run))
+    runs._turns.put("cas", Turn(runs.last_runs.find(run)))
 
     def go_on(visitor):
         waiting.append(runs.resume(visitor, more(run)))
