@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from decoding.live.kept_sessions import KeptSession, SessionRegistry
-from decoding.live.loaded_models import Load, LoadChoice
+from decoding.live.model_source import ModelSource
 from decoding.live.orders import begin, given_run, go_on, inspect
 from decoding.live.shared_model import SharedModel
 from decoding.live.worker import IsStopped, Stopped, Stream
@@ -18,6 +18,7 @@ from decoding.records.errors import SessionError
 from decoding.records.requests import (
     ContinueOrder,
     InspectRequest,
+    ModelStatus,
     RunHead,
     RunRequest,
     ScoreRequest,
@@ -26,6 +27,7 @@ from decoding.records.step import DecodingStep
 from decoding.records.tree import RunStep
 
 if TYPE_CHECKING:
+    from decoding.core.inference import OnPrefill
     from decoding.records.trace import DecodingTrace
     from decoding.records.tree import DecodingTree
     from decoding.session.inspection import Inspection
@@ -33,44 +35,51 @@ if TYPE_CHECKING:
 
 Event = RunHead | RunStep
 T = TypeVar("T")
-OnPrefill = Callable[[int, int], None]
 
 SECONDS_OF_OTHERS = 2.0
 
 
-class LiveModel(SharedModel):
-    """Decodes for one visitor after the other, and goes on where they paused."""
+class LiveModel:
+    """Decodes for one visitor after the other, and goes on where they paused.
+
+    Attributes:
+        shared: the model.
+        worker: the thread that runs it.
+    """
 
     def __init__(
         self,
-        load: Load,
+        source: ModelSource,
         on_device: Callable[[Steps], Steps] | None = None,
         *,
-        load_choice: LoadChoice | None = None,
         budget: int | None = None,
         sessions: SessionRegistry | None = None,
     ) -> None:
         """Starts loading and returns at once.
 
         Args:
-            load: called as `load(progress)` on the worker's thread.
+            source: of the models.
             on_device: wraps the function that decodes, where an accelerator is lent for the
                 time of a call only (`spaces.GPU`). Such a call runs in another process: what
                 goes in and comes out is pickled, and the prompt's progress is not known.
-            load_choice: as `SharedModel` takes it.
             budget: as `SharedModel` takes it.
             sessions: where those of the visitors are kept; without it as many as usual.
         """
         self._sessions = SessionRegistry() if sessions is None else sessions
-        self._steps = None if on_device is None else on_device(lent_steps(self._loaded))
-        super().__init__(
-            load,
-            load_choice,
+        self.shared = SharedModel(
+            source,
             budget,
             before_leaving=self._sessions.let_go,
             chore=self._sessions.look_after,
             is_lent=on_device is not None,
         )
+        self.worker = self.shared.worker
+        self._steps = None if on_device is None else on_device(lent_steps(self.shared.loaded))
+
+    @property
+    def status(self) -> ModelStatus:
+        """How far the model is."""
+        return self.shared.status
 
     @property
     def keeps_sessions(self) -> bool:
@@ -177,7 +186,7 @@ class LiveModel(SharedModel):
         from decoding.core.description import run_head
         from decoding.core.prompts import prompt_token_ids
 
-        lm = self._loaded()
+        lm = self.shared.loaded()
         if self._steps is not None:
             ids = prompt_token_ids(lm, request.prompt)
             made = self._steps(ids, request)
@@ -194,7 +203,7 @@ class LiveModel(SharedModel):
         from decoding.core.description import run_head
         from decoding.strategies.scoring import score, scored_ids
 
-        lm = self._loaded()
+        lm = self.shared.loaded()
         ids = scored_ids(lm, request.text)
         run = given_run(lm, ids, request)
         head = run_head(lm, ids[:1], run, self.status.facts)
@@ -229,7 +238,7 @@ class LiveModel(SharedModel):
     def _more(
         self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
     ) -> Iterator[RunStep]:
-        session = kept.attach(self._loaded())
+        session = kept.attach(self.shared.loaded())
         with kept.running(on_prefill):
             if order.known is not None:
                 yield from session.tree.late_steps(order.known)
@@ -256,9 +265,9 @@ class LiveModel(SharedModel):
 
     def _inspect(self, key: str, request: InspectRequest, on_prefill: OnPrefill) -> Inspection:
         kept = self._kept(key)
-        if not self._shelf.holds(self._choice):
+        if not self.shared.is_in_memory:
             raise SessionError("The model is not in memory just now: try again in a moment.")
-        seen = inspect(kept.attach(self._loaded()), request, on_prefill)
+        seen = inspect(kept.attach(self.shared.loaded()), request, on_prefill)
         if seen.restoration is not None:
             self._sessions.look_after()
         return seen

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from decoding.live.loaded_models import OWN, Load, LoadChoice, Progress, Shelf, forget_frames
+from decoding.live.loaded_models import LoadedModels, forget_frames
+from decoding.live.model_source import OWN, ModelSource
 from decoding.live.worker import IsStopped, Job, Stopped, Stream, Worker
+from decoding.models.progress import Progress, Stage
 from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice, ModelStatus
 
@@ -24,8 +26,7 @@ class SharedModel:
 
     def __init__(
         self,
-        load: Load,
-        load_choice: LoadChoice | None = None,
+        source: ModelSource,
         budget: int | None = None,
         *,
         before_leaving: Callable[[LanguageModel], None],
@@ -35,9 +36,7 @@ class SharedModel:
         """Starts loading and returns at once.
 
         Args:
-            load: called as `load(progress)` on the worker's thread.
-            load_choice: loads another model, called as `load_choice(choice, progress, room)`;
-                without it there is no other one.
+            source: loads them, on the worker's thread.
             budget: bytes of weights that may be in memory together; without it one model.
             before_leaving: called with each model before its memory is given back.
             chore: what the worker does from time to time.
@@ -45,10 +44,15 @@ class SharedModel:
         """
         self.status = ModelStatus()
         self._is_lent = is_lent
-        self._shelf = Shelf(load, load_choice, budget, before_leaving)
+        self._models = LoadedModels(source, budget, before_leaving)
         self._choice = OWN
         self.worker = Worker(chore=chore)
         self._loading = self.worker.submit(self._try_to_load)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the model is there just now."""
+        return self._models.holds(self._choice)
 
     def wait(self) -> None:
         """Returns when the first attempt at loading has ended."""
@@ -63,7 +67,7 @@ class SharedModel:
 
         def start(is_stopped: IsStopped) -> Iterator[T]:
             self.refuse_where_lent()
-            return make(self._loaded(), is_stopped)
+            return make(self.loaded(), is_stopped)
 
         return self.worker.stream(start)
 
@@ -104,13 +108,13 @@ class SharedModel:
         self, make: Callable[[LoadAs, IsStopped], Iterator[T]], is_stopped: IsStopped
     ) -> Iterator[T]:
         self.refuse_where_lent()
-        self._loaded()
+        self.loaded()
         before, told, progress = self._choice, self.status, self._until(is_stopped)
-        self._shelf.free()
+        self._models.free()
 
         def load(quantization: str | None) -> LanguageModel:
             self.status = ModelStatus()
-            lm = self._shelf.load_apart(replace(before, quantization=quantization), progress)
+            lm = self._models.load_apart(before, quantization, progress)
             self.status = told  # nothing loads while it is used
             return lm
 
@@ -134,58 +138,57 @@ class SharedModel:
     def _until(self, is_stopped: IsStopped) -> Progress:
         """A progress that ends the loading once the visitor has gone."""
 
-        def report(stage: str, done: int | None, total: int | None) -> None:
+        def report(stage: Stage, done: int, total: int) -> None:
             if is_stopped():
                 raise Stopped
             self._report(stage, done, total)
 
         return report
 
-    def _loaded(self) -> LanguageModel:
+    def loaded(self) -> LanguageModel:
         """The model; tries once more when an earlier attempt failed."""
-        if not self._shelf.holds(self._choice):
+        if not self.is_in_memory:
             self._try_to_load()
-        if not self._shelf.holds(self._choice):
+        if not self.is_in_memory:
             raise self.status.error or RuntimeError("the model is not loaded")
-        return self._shelf.get(self._choice, self._report)
+        return self._models.get(self._choice, self._report)
 
     def _try_to_load(self) -> None:
         self.status = ModelStatus()
         try:
             self._take(self._choice, self._report)
-        except Exception as error:  # kept for whoever asks for the model: see `_loaded`
+        except Exception as error:  # kept for whoever asks for the model: see `loaded`
             forget_frames(error)
             self.status = ModelStatus(state="error", error=error)
 
     def _take(self, choice: ModelChoice, progress: Progress) -> None:
-        """The model, ready to run and described; the shelf is as before where that fails."""
+        """The model, ready to run and described; the others are as before where that fails."""
         from decoding.core.description import model_facts
 
-        was_here = self._shelf.holds(choice)
-        lm = self._shelf.get(choice, progress)
+        was_here = self._models.holds(choice)
+        lm = self._models.get(choice, progress)
         try:
             if not self._is_lent and not was_here:
-                _warm_up(lm, lambda done, total: progress("load", None, None))
+                _warm_up(lm, lambda done, total: progress("load", 0, 0))
             facts = model_facts(lm)
-            progress("load", None, None)
+            progress("load", 0, 0)
         except BaseException:
             del lm
             if not was_here:
-                self._shelf.free(choice)
+                self._models.free(choice)
             raise
         self._choice = choice
         self.status = ModelStatus(state="ready", facts=facts)
 
     def _bring_back(self, choice: ModelChoice, told: ModelStatus) -> None:
         """What was there and was said before, loaded again where it had to make way."""
-        if told.state == "ready" and not self._shelf.holds(choice):
+        if told.state == "ready" and not self._models.holds(choice):
             self._try_to_load()
         else:
             self.status = told
 
-    def _report(self, stage: str, done: int | None, total: int | None) -> None:
-        progress = None if done is None or not total else (done, total)
-        self.status = replace(self.status, stage=stage, progress=progress)
+    def _report(self, stage: Stage, done: int, total: int) -> None:
+        self.status = replace(self.status, stage=stage, progress=(done, total) if total else None)
 
 
 def _warm_up(lm: LanguageModel, on_prefill: OnPrefill) -> None:

@@ -18,6 +18,7 @@ from decoding.core.description import model_facts
 from decoding.live import live_model
 from decoding.live.kept_sessions import SessionRegistry
 from decoding.live.live_model import LiveModel
+from decoding.live.model_source import GivenModel
 from decoding.records.errors import ContextLengthError, DownloadError, PromptError, SessionError
 from decoding.records.requests import (
     ContinueOrder,
@@ -38,7 +39,7 @@ def live():
     made = []
 
     def make(load, **options):
-        made.append(LiveModel(load, **options))
+        made.append(LiveModel(GivenModel(load), **options))
         return made[-1]
 
     yield make
@@ -108,7 +109,7 @@ def test_progress_of_loading_is_told(live, tiny_lm):
     gate = threading.Event()
     model = live(lambda progress: (gate.wait(), load(progress))[1])
     gate.set()
-    model.wait()
+    model.shared.wait()
     assert [(s.state, s.stage, s.progress) for s in seen] == [
         ("loading", "download", (5, 10)),
         ("loading", "load", None),
@@ -127,7 +128,7 @@ def test_a_failed_load_is_told_and_tried_again(live, tiny_lm):
         return tiny_lm
 
     model = live(load)
-    model.wait()
+    model.shared.wait()
     assert str(model.status.error).startswith("No network")
     with pytest.raises(DownloadError, match="No network"):
         drain(model.stream("run", RunRequest("a", GREEDY, 0), no_progress))
@@ -197,7 +198,7 @@ def test_an_error_from_a_lent_accelerator_keeps_its_sentence(live):
 
 def test_each_run_tells_the_facts_of_when_the_model_was_loaded(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
-    model.wait()
+    model.shared.wait()
     request = RunRequest("Hi", GREEDY, seed=0)
     for _ in range(2):
         head = drain(model.stream("run", request, no_progress))[0]
@@ -301,7 +302,7 @@ def test_a_run_of_so_many_steps_goes_on_at_its_end_wherever_that_is(live, tiny_l
 
 def test_a_pause_ends_what_waits_in_line_too(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
-    model.wait()
+    model.shared.wait()
     gate = held_back(model)
     stream = run(model)
     model.pause("run")

@@ -19,6 +19,7 @@ from transformers import DynamicCache
 
 import app
 from decoding import LanguageModel, decode
+from decoding.live.model_source import ModelSource
 from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.model_choice import Offer
 from decoding.page.requests.settings import (
@@ -369,14 +370,13 @@ def test_visitors_choose_among_what_the_operator_offers(slow_lm):
     other = LanguageModel(tiny_model("gpt2"), byte_tokenizer(), name="tiny-gpt2")
     wanted = []
 
-    def load_choice(choice, progress, room):
-        wanted.append(choice.name)
-        return slow_lm if choice == ModelChoice() else other
+    class Offered(ModelSource):
+        def load(self, choice, progress, room):
+            wanted.append(choice.name)
+            return slow_lm if choice == ModelChoice() else other
 
-    with serving(
-        lambda progress: slow_lm, offer=Offer(own="mine", any_model=False), load_choice=load_choice
-    ) as (demo, url):
-        demo.runs.model.wait()
+    with serving(Offered(), offer=Offer(own="mine", any_model=False)) as (demo, url):
+        demo.runs.model.shared.wait()
         ann = Visitor(demo, url, "ann-choosing")
         run = written(demo)
         form = ["none", "auto"]
@@ -389,7 +389,7 @@ def test_visitors_choose_among_what_the_operator_offers(slow_lm):
         assert stale["message"]["args"] == {"before": "tiny-slow", "now": "tiny-gpt2"}
         back = ann.last_frame("load_model", ["own", "", *form])
         assert back["model"]["name"] == "tiny-slow"
-        assert wanted == ["openai-community/gpt2", None], "the operator's own has no name"
+        assert wanted == [None, "openai-community/gpt2", None], "the operator's own has no name"
 
 
 def test_a_name_can_be_typed_where_the_operator_allows_it(slow_lm):

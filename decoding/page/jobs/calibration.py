@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from decoding.live.shared_model import SharedModel
 from decoding.live.worker import IsStopped, Stopped, Stream
-from decoding.page.jobs.job import Model, measured_model
+from decoding.page.jobs.job import measured_model
 from decoding.page.requests.settings import RequestError
 from decoding.page.wire.frames import Message, number, say
 from decoding.page.wire.run_log import RunTokens
@@ -86,7 +87,7 @@ class CalibrationWork:
             "fit": None if self._temperature is None else _fit_fields(self._temperature),
         }
 
-    def start(self, model: Model) -> Stream[CalibratingTemperature | None]:
+    def start(self, model: SharedModel) -> Stream[CalibratingTemperature | None]:
         """One record, once the turn has come: the temperature, or that there is none."""
 
         def make(

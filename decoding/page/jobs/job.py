@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
+from decoding.live.shared_model import SharedModel
 from decoding.live.worker import IsStopped, Stopped, Stream
 from decoding.page.requests.settings import RequestError
 from decoding.page.wire.frames import Message, say
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import LastLogs, RunLog, RunTokens
-from decoding.records.requests import ModelStatus
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
 
-T = TypeVar("T")
-LoadAs = Callable[[str | None], "LanguageModel"]
 
 # What reads the same text two or three times, or grows with the square of its length, ends here.
 MAX_TOKENS = 256
 MAX_POSITIONS = 2_048
-
-
-class Model(Protocol):
-    """What is asked of the model that all visitors share."""
-
-    status: ModelStatus
-
-    def refuse_where_lent(self) -> None:
-        """Raises ModelLoadError where an accelerator is lent for one run at a time."""
-
-    def work(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
-        """An iterator on the worker's thread, with the model that is loaded."""
-
-    def work_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The same with nothing loaded and a function that loads this model as wanted."""
 
 
 class Work(Protocol):
@@ -60,7 +43,7 @@ class Work(Protocol):
     def is_complete(self) -> bool:
         """Whether the last record came."""
 
-    def start(self, model: Model) -> Stream[Any]:
+    def start(self, model: SharedModel) -> Stream[Any]:
         """The job's records, once its turn has come."""
 
     def take(self, event: Any) -> Row | None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from decoding.live.shared_model import LoadAs, SharedModel
 from decoding.live.worker import IsStopped, Stream
 from decoding.page.jobs.job import (
-    LoadAs,
-    Model,
     bounded,
     check_model,
     measured_model,
@@ -73,7 +72,7 @@ class CachingWork:
         """Whether every token was compared."""
         return len(self._steps) == self.total
 
-    def start(self, model: Model) -> Stream[ComparedStep]:
+    def start(self, model: SharedModel) -> Stream[ComparedStep]:
         """The comparison, once its turn has come."""
 
         def make(lm: LanguageModel, is_stopped: IsStopped) -> Iterator[ComparedStep]:
@@ -151,7 +150,7 @@ class PrecisionWork:
         """One entry for each model that came to its end."""
         return {"models": list(self._models)} if self._models else None
 
-    def start(self, model: Model) -> Stream[PrecisionEvent]:
+    def start(self, model: SharedModel) -> Stream[PrecisionEvent]:
         """The models one after the other, once the turn has come."""
 
         def make(load: LoadAs, is_stopped: IsStopped) -> Iterator[PrecisionEvent]:
@@ -214,7 +213,7 @@ class RooflineWork:
         """Whether the measurement came to its end."""
         return self.summary is not None
 
-    def start(self, model: Model) -> Stream[Measured]:
+    def start(self, model: SharedModel) -> Stream[Measured]:
         """One record: the peaks and the points, once the turn has come."""
 
         def make(lm: LanguageModel, is_stopped: IsStopped) -> Iterator[Measured]:

@@ -9,8 +9,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from decoding.live.shared_model import SharedModel
 from decoding.live.worker import IsStopped, Stream
-from decoding.page.jobs.job import Model, check_model, measured_model, stopping
+from decoding.page.jobs.job import check_model, measured_model, stopping
 from decoding.page.requests.settings import RequestError
 from decoding.page.wire.frames import Message, number
 from decoding.page.wire.job_log import Row
@@ -84,7 +85,7 @@ class SampledWork:
         """Whether the model was asked for its opinion, which comes last."""
         return self._opinion is not None
 
-    def start(self, model: Model) -> Stream[Event]:
+    def start(self, model: SharedModel) -> Stream[Event]:
         """The answers as they end, then the opinion, once the turn has come."""
 
         def make(lm: LanguageModel, is_stopped: IsStopped) -> Iterator[Event]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from decoding.live.shared_model import SharedModel
 from decoding.live.worker import Stream
-from decoding.page.jobs.job import Model, Work
+from decoding.page.jobs.job import Work
 from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import Line, paced, told
 from decoding.page.wire.frames import error_message, say
@@ -17,7 +18,7 @@ from decoding.page.wire.run_log import LastLogs
 class Works:
     """The comparisons and measurements that visitors started."""
 
-    def __init__(self, model: Model, line: Line) -> None:
+    def __init__(self, model: SharedModel, line: Line) -> None:
         self.model = model
         self.line = line
         self.last_works: LastLogs[WorkLog] = LastLogs()

@@ -7,9 +7,9 @@ from concurrent.futures import CancelledError, Future
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from decoding.live.live_model import LiveModel
 from decoding.page.requests.orders import read_inspection
 from decoding.page.requests.settings import Limits
-from decoding.page.visitors.live import Model
 from decoding.page.visitors.newest import Newest
 from decoding.page.wire.frames import error_message, say, to_json
 from decoding.page.wire.inspection import inspection_json
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Inspections:
     """The questions of all visitors; who knows a run's id may ask."""
 
-    def __init__(self, model: Model, limits: Limits) -> None:
+    def __init__(self, model: LiveModel, limits: Limits) -> None:
         self._model = model
         self._limits = limits
         self._newest: Newest[Future[Inspection]] = Newest()

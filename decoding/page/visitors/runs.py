@@ -10,10 +10,10 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
+from decoding.live.live_model import LiveModel
 from decoding.live.worker import Stream
 from decoding.page.requests.orders import Order, read_speed, unusable
 from decoding.page.requests.settings import Limits, RequestError
-from decoding.page.visitors.live import Model
 from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import (
     SECONDS_A_SIGN_OF_LIFE,
@@ -33,7 +33,7 @@ from decoding.records.tree import RunStep
 class Runs:
     """The runs of all visitors on one model; a visitor is known by the session's hash."""
 
-    def __init__(self, model: Model, limits: Limits, line: Line) -> None:
+    def __init__(self, model: LiveModel, limits: Limits, line: Line) -> None:
         self.model = model
         self.limits = limits
         self.line = line

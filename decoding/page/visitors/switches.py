@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
+from decoding.live.shared_model import SharedModel
 from decoding.live.worker import Stream
 from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import Line, paced, told
@@ -12,19 +12,10 @@ from decoding.page.wire.frames import Message, error_message, page_frame, say
 from decoding.records.requests import ModelChoice, ModelStatus
 
 
-class Model(Protocol):
-    """What is asked of the model that all visitors share."""
-
-    status: ModelStatus
-
-    def switch(self, choice: ModelChoice) -> Stream[ModelStatus]:
-        """Loads another model in the place of this one, when its turn comes."""
-
-
 class Switches:
     """Visitors who have another model loaded, for everybody."""
 
-    def __init__(self, model: Model, line: Line) -> None:
+    def __init__(self, model: SharedModel, line: Line) -> None:
         self.model = model
         self.line = line
         self._newest: Newest[Stream[ModelStatus]] = Newest()

@@ -20,7 +20,7 @@ from decoding.records.trace_csv import trace_csv
 from decoding.records.trace_file import read_trace, trace_json
 
 if TYPE_CHECKING:
-    from decoding.page.visitors.live import Model
+    from decoding.live.live_model import LiveModel
     from decoding.records.trace import DecodingTrace
 
 OPENED_KEPT = 4
@@ -68,7 +68,7 @@ class OpenedTrace:
 class Traces:
     """The runs that are kept, and the last ones that were opened."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: LiveModel) -> None:
         self._model = model
         self._opened: LastLogs[OpenedTrace] = LastLogs(OPENED_KEPT)
         # Of a large trace each takes seconds, in which nothing else gets far: one at a time.
