@@ -33,7 +33,8 @@ from decoding.page.layout.page import build_page, head
 from decoding.page.options import ALL_INTERFACES, read_options
 from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer
 from decoding.page.requests.orders import read_place
-from decoding.page.requests.settings import DEFAULT_LIMITS, Limits, read_request, read_score_request
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.settings import DEFAULT_LIMITS, Limits
 from decoding.page.serving import LOCAL_HOSTS, middleware, routes
 from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.questions import Inspections

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from decoding.records.model_facts import ModelFacts
 
+# These settings belong to a whole run: none of them can change in its midst.
+FIXED_IN_A_RUN = ("seed", "top_candidates", "use_cache", "cache_implementation", "cache_config")
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:

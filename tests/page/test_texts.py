@@ -15,14 +15,9 @@ from decoding.page.layout.model_controls import build_model_controls
 from decoding.page.layout.trust_controls import build_trust_section
 from decoding.page.layout.work_controls import build_memory_section
 from decoding.page.requests.model_choice import Offer, read_model_choice
-from decoding.page.requests.settings import (
-    PAGE_SETTINGS,
-    SETTINGS,
-    Limits,
-    RequestError,
-    read_request,
-    read_score_request,
-)
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import PAGE_SETTINGS, SETTINGS, Limits
 from decoding.page.texts import DEFAULT_LANGUAGE, LANGUAGES, examples, texts
 from decoding.page.wire.run_log import LastLogs, RunTokens
 

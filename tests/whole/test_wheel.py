@@ -15,7 +15,8 @@ import app
 from decoding import LanguageModel, decode
 from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.orders import read_inspection, read_order, read_place, read_speed
-from decoding.page.requests.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits, RequestError
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits
 from decoding.page.texts import LANGUAGES, texts
 from decoding.page.visitors import questions as inspections_room
 from decoding.page.visitors.questions import Inspections

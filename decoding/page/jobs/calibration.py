@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from decoding.live.shared_model import SharedModel
 from decoding.live.worker import IsStopped, Stopped, Stream
 from decoding.page.jobs.job import measured_model
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.wire.frames import Message, number, say
 from decoding.page.wire.run_log import RunTokens
 from decoding.records.step import DecodingStep

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from decoding.live.shared_model import SharedModel
 from decoding.live.worker import IsStopped, Stopped, Stream
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.wire.frames import Message, say
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import LastLogs, RunLog, RunTokens

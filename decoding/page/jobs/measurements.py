@@ -16,7 +16,8 @@ from decoding.page.jobs.job import (
     measured_model,
     stopping,
 )
-from decoding.page.requests.settings import CACHE_KINDS, PLAIN_CACHE, read_choice
+from decoding.page.requests.readers import read_choice
+from decoding.page.requests.settings import CACHE_KINDS, PLAIN_CACHE
 from decoding.page.wire.frames import Message, number
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import RunTokens

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from decoding.live.shared_model import SharedModel
 from decoding.live.worker import IsStopped, Stream
 from decoding.page.jobs.job import check_model, measured_model, stopping
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.wire.frames import Message, number
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import RunTokens

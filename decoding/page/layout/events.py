@@ -16,7 +16,8 @@ from decoding.page.jobs.samples import SampledWork
 from decoding.page.layout.page import Page
 from decoding.page.requests.model_choice import Offer, read_model_choice
 from decoding.page.requests.orders import read_order
-from decoding.page.requests.settings import PAGE_SETTINGS, read_request, read_score_request
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.settings import PAGE_SETTINGS
 from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.switches import Switches

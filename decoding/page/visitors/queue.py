@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from decoding.live.worker import Stream
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.records.errors import DecodingError
 from decoding.records.requests import RunHead
 from decoding.records.tree import RunStep

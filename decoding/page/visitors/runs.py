@@ -13,7 +13,8 @@ from typing import Any
 from decoding.live.live_model import LiveModel
 from decoding.live.worker import Stream
 from decoding.page.requests.orders import Order, read_speed, unusable
-from decoding.page.requests.settings import Limits, RequestError
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import Limits
 from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import (
     SECONDS_A_SIGN_OF_LIFE,

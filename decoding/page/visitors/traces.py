@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.visitors.queue import SECONDS_A_FRAME, told
 from decoding.page.wire.frames import error_message, page_frame
 from decoding.page.wire.replay import replay_html

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from decoding import LanguageModel, decode, reliability
 from decoding.live.worker import Stopped, Worker
 from decoding.page.jobs.calibration import CalibrationWork
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.texts import texts
 from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.queue import Line

@@ -16,7 +16,7 @@ from decoding.page.jobs.samples import (
     TEMPERATURE,
     SampledWork,
 )
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.texts import LANGUAGES, texts
 from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.queue import Line

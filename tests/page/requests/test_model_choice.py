@@ -11,7 +11,7 @@ from run_records import FACTS
 from decoding.live.worker import Stopped, Worker
 from decoding.models.catalogue import catalogue
 from decoding.page.requests.model_choice import Offer, read_model_choice
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.visitors.queue import Line
 from decoding.page.visitors.switches import Switches
 from decoding.records.errors import DecodingError, GenerationConfigError, ModelLoadError

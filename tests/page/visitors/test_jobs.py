@@ -10,7 +10,7 @@ from scripted_model import LM, ScriptedModel, read
 
 from decoding.page.jobs.job import MAX_POSITIONS, MAX_TOKENS, tokens_of
 from decoding.page.jobs.measurements import CachingWork, PrecisionWork, RooflineWork
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.visitors.jobs import Works
 from decoding.page.visitors.queue import Line
 from decoding.page.wire.run_log import LastLogs, RunTokens

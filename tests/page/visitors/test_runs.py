@@ -11,7 +11,9 @@ from run_records import FACTS, HEAD, make_step, make_trace
 
 from decoding.live.worker import Worker
 from decoding.page.requests.orders import Order
-from decoding.page.requests.settings import Limits, RequestError, read_request, read_score_request
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import Limits
 from decoding.page.visitors.queue import Line
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.turns import Turn

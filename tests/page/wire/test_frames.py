@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_records import HEAD, make_step, make_trace
 
-from decoding.page.requests.settings import PromptRequestError
+from decoding.page.requests.refusals import PromptRequestError
 from decoding.page.wire.frames import (
     error_message,
     model_frame,
