@@ -22,12 +22,12 @@ from decoding.live.model_source import GivenModel, Load, ModelSource, source_of
 from decoding.page.layout.events import (
     visitor_of,
     wire_browser,
+    wire_jobs,
     wire_model,
     wire_runs,
     wire_traces,
     wire_trust,
     wire_wheel,
-    wire_works,
 )
 from decoding.page.layout.page import build_page, head
 from decoding.page.options import ALL_INTERFACES, read_options
@@ -36,9 +36,9 @@ from decoding.page.requests.orders import read_place
 from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.settings import DEFAULT_LIMITS, Limits
 from decoding.page.serving import LOCAL_HOSTS, middleware, routes
-from decoding.page.visitors.jobs import Works
-from decoding.page.visitors.questions import Inspections
-from decoding.page.visitors.queue import Line
+from decoding.page.visitors.jobs import Jobs
+from decoding.page.visitors.questions import Questions
+from decoding.page.visitors.queue import Queue
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.switches import Switches
 from decoding.page.visitors.traces import Traces
@@ -75,10 +75,10 @@ def build_app(
     if isinstance(source, GivenModel):
         offer = replace(offer, own=source.name)
     live = LiveModel(source, _lent_device(), budget=offer.memory_budget)
-    line = Line(limits.waiting)
-    runs, works = Runs(live, limits, line), Works(live.shared, line)
+    queue = Queue(limits.waiting)
+    runs, jobs = Runs(live, limits, queue), Jobs(live.shared, queue)
 
-    traces, inspections = Traces(live), Inspections(live, limits)
+    traces, questions = Traces(live), Questions(live, limits)
 
     def steps_from(place: list[Any]) -> str:
         try:
@@ -88,10 +88,10 @@ def build_app(
         run = runs.last_runs.find(log_id) or traces.find(log_id)
         if run is not None:
             return run.frame_from(start, branch)
-        return works.last_works.frame_from(log_id, start) or ""
+        return jobs.last_jobs.frame_from(log_id, start) or ""
 
     def inspect_step(question: Any) -> str:
-        return inspections.answer(question)
+        return questions.answer(question)
 
     with gr.Blocks(
         title="Decoding Live",
@@ -102,9 +102,9 @@ def build_app(
         wire_runs(demo, page, runs)
         wire_wheel(page, runs)
         wire_traces(page, traces, runs)
-        wire_model(demo, page, Switches(live.shared, line), offer)
-        wire_works(demo, page, works, runs)
-        wire_trust(page, works, runs)
+        wire_model(demo, page, Switches(live.shared, queue), offer)
+        wire_jobs(demo, page, jobs, runs)
+        wire_trust(page, jobs, runs)
         wire_browser(demo, page)
         for name, endpoint in _endpoints(runs).items():
             gr.api(endpoint, api_name=name, concurrency_limit=None)

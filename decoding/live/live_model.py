@@ -12,8 +12,8 @@ from decoding.live.kept_sessions import KeptSession, SessionRegistry
 from decoding.live.model_source import ModelSource
 from decoding.live.orders import begin, given_run, go_on, inspect
 from decoding.live.shared_model import SharedModel
-from decoding.live.worker import IsStopped, Stopped, Stream
-from decoding.live.zero_gpu import Steps, lent_steps, told_steps
+from decoding.live.stream import IsStopped, Stopped, Stream
+from decoding.live.zero_gpu import Steps, lent_steps, returned_steps
 from decoding.records.errors import SessionError
 from decoding.records.requests import (
     ContinueOrder,
@@ -70,7 +70,7 @@ class LiveModel:
             source,
             budget,
             before_leaving=self._sessions.let_go,
-            chore=self._sessions.look_after,
+            periodic=self._sessions.look_after,
             is_lent=on_device is not None,
         )
         self.worker = self.shared.worker
@@ -89,7 +89,7 @@ class LiveModel:
     def stream(
         self, key: str, request: RunRequest, on_prefill: OnPrefill, steps: int | None = None
     ) -> Stream[Event]:
-        """The head and then the steps of a run that takes its place in line.
+        """The head and then the steps of a run that takes its place in the queue.
 
         Args:
             key: under which its session is kept.
@@ -156,7 +156,7 @@ class LiveModel:
         Where it takes a text to be read again, that ends with a `SessionError` once others have
         waited for long, and with the future's being cancelled.
         """
-        return self.worker.look(
+        return self.worker.submit_cancellable(
             lambda is_given_up: self._inspect(key, request, self._patient(is_given_up))
         )
 
@@ -173,7 +173,7 @@ class LiveModel:
     def forget(self, key: str) -> None:
         """Ends a run and frees all that is kept of it; returns at once."""
         self._sessions.forget(key)
-        self.worker.aside(self._sessions.look_after)
+        self.worker.submit_background(self._sessions.look_after)
 
     def _events(
         self,
@@ -191,7 +191,7 @@ class LiveModel:
             ids = prompt_token_ids(lm, request.prompt)
             made = self._steps(ids, request)
             yield run_head(lm, ids, request, self.status.facts)
-            yield from told_steps(made)
+            yield from returned_steps(made)
             return
         session = begin(lm, request, kept.on_prefill)
         head = run_head(lm, session.prompt_ids, request, self.status.facts)
@@ -211,7 +211,7 @@ class LiveModel:
         if self._steps is not None:
             made = self._steps(ids, request)
             yield head
-            yield from told_steps(made)
+            yield from returned_steps(made)
             return
         session = begin(lm, run, kept.on_prefill, ids[:1])
         top = request.top_candidates

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from decoding.live.loaded_models import LoadedModels, forget_frames
 from decoding.live.model_source import OWN, ModelSource
-from decoding.live.worker import IsStopped, Job, Stopped, Stream, Worker
+from decoding.live.stream import IsStopped, Stopped, Stream, Task
+from decoding.live.worker import Worker
 from decoding.models.progress import Progress, Stage
 from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice, ModelStatus
@@ -30,7 +31,7 @@ class SharedModel:
         budget: int | None = None,
         *,
         before_leaving: Callable[[LanguageModel], None],
-        chore: Job,
+        periodic: Task,
         is_lent: bool = False,
     ) -> None:
         """Starts loading and returns at once.
@@ -39,14 +40,14 @@ class SharedModel:
             source: loads them, on the worker's thread.
             budget: bytes of weights that may be in memory together; without it one model.
             before_leaving: called with each model before its memory is given back.
-            chore: what the worker does from time to time.
+            periodic: what the worker does from time to time.
             is_lent: whether an accelerator is lent for the time of a call only.
         """
         self.status = ModelStatus()
         self._is_lent = is_lent
         self._models = LoadedModels(source, budget, before_leaving)
         self._choice = OWN
-        self.worker = Worker(chore=chore)
+        self.worker = Worker(periodic=periodic)
         self._loading = self.worker.submit(self._try_to_load)
 
     @property
@@ -58,8 +59,8 @@ class SharedModel:
         """Returns when the first attempt at loading has ended."""
         self._loading.result()
 
-    def work(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The items of an iterator over the loaded model, which takes its place in line.
+    def use(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
+        """The items of an iterator over the loaded model, which takes its place in the queue.
 
         Args:
             make: called on the worker's thread as `make(lm, is_stopped)`.
@@ -71,11 +72,11 @@ class SharedModel:
 
         return self.worker.stream(start)
 
-    def work_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The same for work that loads the model itself, as often and in whatever form.
+    def use_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
+        """The same for who loads the model itself, as often and in whatever form.
 
         Nothing else is in memory meanwhile, and the model comes back before the stream ends,
-        also when the work failed or was stopped.
+        also when that failed or was stopped.
 
         Args:
             make: called on the worker's thread as `make(load, is_stopped)`, where
@@ -93,14 +94,14 @@ class SharedModel:
 
     def _switch(self, choice: ModelChoice, is_stopped: IsStopped) -> Iterator[ModelStatus]:
         self.refuse_where_lent()
-        before, told = self._choice, self.status
+        choice_before, status_before = self._choice, self.status
         try:
             self.status = ModelStatus()
             yield self.status
             self._take(choice, self._until(is_stopped))
         except BaseException as error:
             forget_frames(error)  # they hold what was loaded of the other model
-            self._bring_back(before, told)
+            self._bring_back(choice_before, status_before)
             raise
         yield self.status
 
@@ -109,13 +110,14 @@ class SharedModel:
     ) -> Iterator[T]:
         self.refuse_where_lent()
         self.loaded()
-        before, told, progress = self._choice, self.status, self._until(is_stopped)
+        choice_before, status_before = self._choice, self.status
+        progress = self._until(is_stopped)
         self._models.free()
 
         def load(quantization: str | None) -> LanguageModel:
             self.status = ModelStatus()
-            lm = self._models.load_apart(before, quantization, progress)
-            self.status = told  # nothing loads while it is used
+            lm = self._models.load_apart(choice_before, quantization, progress)
+            self.status = status_before  # nothing loads while it is used
             return lm
 
         try:
@@ -124,7 +126,7 @@ class SharedModel:
             forget_frames(error)
             raise
         finally:
-            self._bring_back(before, told)
+            self._bring_back(choice_before, status_before)
 
     def refuse_where_lent(self) -> None:
         """Raises ModelLoadError where an accelerator is lent for the time of a call only."""
@@ -180,12 +182,12 @@ class SharedModel:
         self._choice = choice
         self.status = ModelStatus(state="ready", facts=facts)
 
-    def _bring_back(self, choice: ModelChoice, told: ModelStatus) -> None:
-        """What was there and was said before, loaded again where it had to make way."""
-        if told.state == "ready" and not self._models.holds(choice):
+    def _bring_back(self, choice: ModelChoice, status: ModelStatus) -> None:
+        """What was there and was shown before, loaded again where it had to make way."""
+        if status.state == "ready" and not self._models.holds(choice):
             self._try_to_load()
         else:
-            self.status = told
+            self.status = status
 
     def _report(self, stage: Stage, done: int, total: int) -> None:
         self.status = replace(self.status, stage=stage, progress=(done, total) if total else None)

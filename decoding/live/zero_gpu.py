@@ -35,7 +35,7 @@ def lent_steps(loaded: Callable[[], LanguageModel]) -> Steps:
     return steps
 
 
-def told_steps(steps: Iterator[StepOrError]) -> Iterator[RunStep]:
+def returned_steps(steps: Iterator[StepOrError]) -> Iterator[RunStep]:
     """The steps that came back; an error among them is raised here."""
     try:
         for step in steps:

@@ -281,7 +281,7 @@ def test_the_operators_own_comes_back_in_the_operators_form(
         drain(model.shared.switch(ModelChoice()))
         assert model.status.facts is not None
         assert (name_of(model), model.status.facts.quantization) == ("llama", "8bit")
-        plain = drain(model.shared.work_alone(lambda load, _: iter([load(None).quantization])))
+        plain = drain(model.shared.use_alone(lambda load, _: iter([load(None).quantization])))
         assert plain == [None], "a comparison asks for its own form"
     finally:
         model.worker.shutdown()
@@ -339,7 +339,7 @@ def test_work_gets_the_model_on_the_worker_s_thread(live: Any) -> None:
         yield lm.name, threading.current_thread().name
         yield is_stopped()
 
-    assert drain(model.shared.work(make)) == [("llama", "torch"), False]
+    assert drain(model.shared.use(make)) == [("llama", "torch"), False]
 
 
 def alone(loads: Loads, log: list[Any]) -> Callable[..., Iterator[str]]:
@@ -359,7 +359,7 @@ def test_work_alone_has_the_memory_to_itself_and_the_model_comes_back(
 ) -> None:
     model = live()
     log: list[Any] = []
-    assert drain(model.shared.work_alone(alone(loads, log))) == ["None", "8bit"]
+    assert drain(model.shared.use_alone(alone(loads, log))) == ["None", "8bit"]
     assert log == [0, ("llama", None, 1), ("llama", "8bit", 1)]
     assert name_of(model) == "llama"
     assert loads.alive == 1
@@ -374,7 +374,7 @@ def test_the_model_comes_back_when_work_alone_fails_or_is_stopped(live: Any, loa
         raise ModelLoadError("Enough.")
 
     with pytest.raises(ModelLoadError, match="Enough"):
-        drain(model.shared.work_alone(fails))
+        drain(model.shared.use_alone(fails))
     assert name_of(model) == "llama"
     assert loads.alive == 1
 
@@ -382,7 +382,7 @@ def test_the_model_comes_back_when_work_alone_fails_or_is_stopped(live: Any, loa
         while True:
             yield load(None).name
 
-    stream = model.shared.work_alone(endless)
+    stream = model.shared.use_alone(endless)
     assert stream.take(60)
     stream.close()
     drain(stream)
@@ -402,7 +402,7 @@ def test_a_model_given_in_memory_has_one_form(tiny_lm: LanguageModel) -> None:
             load("8bit")
 
         with pytest.raises(ModelLoadError, match="another number format"):
-            drain(model.shared.work_alone(make))
+            drain(model.shared.use_alone(make))
         assert name_of(model) == "tiny-llama"
     finally:
         model.worker.shutdown()
@@ -414,8 +414,8 @@ def test_where_an_accelerator_is_lent_there_is_one_model_and_no_work(
     model = live(on_device=lambda steps: steps)
     for stream in (
         model.shared.switch(ModelChoice(folders["qwen3"])),
-        model.shared.work(lambda lm, is_stopped: iter([1])),
-        model.shared.work_alone(lambda load, is_stopped: iter([1])),
+        model.shared.use(lambda lm, is_stopped: iter([1])),
+        model.shared.use_alone(lambda load, is_stopped: iter([1])),
     ):
         with pytest.raises(ModelLoadError, match="lent for one run"):
             drain(stream)
@@ -527,7 +527,7 @@ def test_work_alone_has_the_memory_of_the_sessions_too(
             seen.append(model.inspect("run", InspectRequest(0, 1)))
             yield item
 
-    drain(model.shared.work_alone(looked_at_meanwhile))
+    drain(model.shared.use_alone(looked_at_meanwhile))
     assert log == [0, ("llama", None, 1), ("llama", "8bit", 1)]
     with pytest.raises(SessionError, match="not in memory just now"):
         seen[0].result(5)

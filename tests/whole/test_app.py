@@ -57,7 +57,7 @@ def served(slow_lm):
 def url(served):
     demo, url = served
     yield url
-    until(lambda: not demo.runs.line.streams)
+    until(lambda: not demo.runs.queue.streams)
     for visitor in list(demo.runs._kept):
         demo.runs.leave(visitor)
 
@@ -200,7 +200,7 @@ def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
     job = client.submit("Hi", False, "", LONG, api_name="/decode")
     until(lambda: len(job.outputs()) > 3)
     job.cancel()
-    until(lambda: not demo.runs.line.streams)
+    until(lambda: not demo.runs.queue.streams)
     assert on_worker(demo, caches_alive) == 0
     assert len(job.outputs()) < 100
 
@@ -330,17 +330,17 @@ def test_stop_and_the_tabs_end_end_a_comparison(served, url):
     demo.runs.leave("writer")
     ann, bob = Visitor(demo, url, "ann-stopping"), Visitor(demo, url, "bob-closing")
     ann.press("compare_caches", [run, "none"])
-    until(lambda: ann.is_running("work"))
+    until(lambda: ann.is_running("job"))
     ann.stop()
-    assert ann.is_running("work")
-    ann.stop("stop_work")
-    assert not ann.is_running("work")
+    assert ann.is_running("job")
+    ann.stop("stop_job")
+    assert not ann.is_running("job")
     with httpx.stream("GET", f"{bob.api}/heartbeat/{bob.name}", timeout=20) as heartbeat:
         beats = heartbeat.iter_raw()
         next(beats)
         bob.press("compare_caches", [run, "none"])
-        until(lambda: bob.is_running("work"))
-    until(lambda: not bob.is_running("work"))
+        until(lambda: bob.is_running("job"))
+    until(lambda: not bob.is_running("job"))
     assert on_worker(demo, caches_alive) == 0
 
 

@@ -32,7 +32,7 @@ PAGE_FLOORS = (
     ("layout", "options"),
 )
 TORCH = {"torch", "transformers", "accelerate", "bitsandbytes"}
-NO_TORCH = ("records", "page", "live/worker.py")
+NO_TORCH = ("records", "page", "live/worker.py", "live/stream.py")
 GRADIO_IN = ("page/layout", "page/serving.py")
 
 

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from decoding.live.shared_model import SharedModel
-from decoding.live.worker import IsStopped, Stopped, Stream
+from decoding.live.stream import IsStopped, Stopped, Stream
 from decoding.page.jobs.job import measured_model
 from decoding.page.requests.refusals import RequestError
-from decoding.page.wire.frames import Message, number, say
+from decoding.page.wire.frames import Message, message, number
 from decoding.page.wire.run_log import RunTokens
 from decoding.records.step import DecodingStep
 from decoding.records.tree import DecodingTree, given_tokens
@@ -37,7 +37,7 @@ SAME_LOSS = 0.005
 SHOWN_CHARS, SHOWN_TOKENS = 60, 200
 
 
-class CalibrationWork:
+class CalibrationJob:
     """The reliability of a scored text's probabilities, and what temperature would mend it."""
 
     kind = "calibration"
@@ -96,7 +96,7 @@ class CalibrationWork:
             self._measured_on = self._checked(measured_model(lm), lm.vocab_size)
             yield calibrating_temperature(self._losses(lm, is_stopped), len(self._steps))
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: CalibratingTemperature | None) -> None:
         """The record becomes part of the summary."""
@@ -128,7 +128,7 @@ class CalibrationWork:
             def on_progress(done: int, total: int) -> None:
                 if is_stopped():
                     raise Stopped
-                self.note = say(
+                self.note = message(
                     "calibration_reading", done=reading * total + done, total=READINGS * total
                 )
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from decoding.live.shared_model import SharedModel
-from decoding.live.worker import IsStopped, Stopped, Stream
+from decoding.live.stream import IsStopped, Stopped, Stream
 from decoding.page.requests.refusals import RequestError
-from decoding.page.wire.frames import Message, say
+from decoding.page.wire.frames import Message, message
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import LastLogs, RunLog, RunTokens
 
@@ -21,7 +21,7 @@ MAX_TOKENS = 256
 MAX_POSITIONS = 2_048
 
 
-class Work(Protocol):
+class Job(Protocol):
     """One job: how it starts, and what its records come to.
 
     Attributes:
@@ -76,7 +76,7 @@ def bounded(run: RunTokens) -> tuple[list[tuple[int, str]], Message | None]:
             limit=MAX_POSITIONS,
         )
     is_cut = kept < len(run.tokens)
-    note = say("work_cut", kept=kept, total=len(run.tokens)) if is_cut else None
+    note = message("work_cut", kept=kept, total=len(run.tokens)) if is_cut else None
     return run.tokens[:kept], note
 
 

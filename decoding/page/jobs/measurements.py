@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from decoding.live.shared_model import LoadAs, SharedModel
-from decoding.live.worker import IsStopped, Stream
+from decoding.live.stream import IsStopped, Stream
 from decoding.page.jobs.job import (
     bounded,
     check_model,
@@ -49,7 +49,7 @@ def _mean(values: list[float]) -> float | None:
     return number(sum(values) / len(values)) if values else None
 
 
-class CachingWork:
+class CachingJob:
     """The same tokens with the plain cache and with another one, or with none."""
 
     kind = "caching"
@@ -85,7 +85,7 @@ class CachingWork:
             prompt_ids = self._run.prompt_ids
             return compare_caches(lm, prompt_ids, ids, self._other, stopping(is_stopped))
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: ComparedStep) -> Row:
         """Both sides of one inference."""
@@ -125,7 +125,7 @@ class CachingWork:
         }
 
 
-class PrecisionWork:
+class PrecisionJob:
     """The same tokens under the model's own number format, in 8 and in 4 bits."""
 
     kind = "precision"
@@ -168,7 +168,7 @@ class PrecisionWork:
                 load_the_same, prompt_ids, ids, PRECISIONS, stopping(is_stopped)
             )
 
-        return model.work_alone(make)
+        return model.use_alone(make)
 
     def take(self, event: PrecisionEvent) -> Row | None:
         """One token under one precision, or a model's end."""
@@ -197,7 +197,7 @@ class PrecisionWork:
         }
 
 
-class RooflineWork:
+class RooflineJob:
     """What this machine can do at best, and where prefill and decode stand below it."""
 
     kind = "roofline"
@@ -226,7 +226,7 @@ class RooflineWork:
             roofline = measure_roofline(lm.device, lm.dtype)
             yield roofline, roofline_points(lm, prompt_ids, stopping(is_stopped))
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: Measured) -> None:
         """The record becomes the summary."""

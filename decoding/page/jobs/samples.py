@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from decoding.live.shared_model import SharedModel
-from decoding.live.worker import IsStopped, Stream
+from decoding.live.stream import IsStopped, Stream
 from decoding.page.jobs.job import check_model, measured_model, stopping
 from decoding.page.requests.refusals import RequestError
 from decoding.page.wire.frames import Message, number
@@ -34,7 +34,7 @@ SEED = 0
 MAX_SHOWN_TOKENS = 512
 
 
-class SampledWork:
+class SampledJob:
     """How far sampled answers say what the shown one says, and whether the model believes it."""
 
     kind = "sampled"
@@ -108,7 +108,7 @@ class SampledWork:
             )
             yield p_true(lm, self._question, self._answer, on_prefill=look_up)
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: Event) -> Row | None:
         """An answer with its group, 0 for that of the shown answer."""

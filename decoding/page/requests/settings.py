@@ -37,7 +37,7 @@ class Limits:
     Attributes:
         prompt_chars: characters of prompt and system prompt together, or of a text to score.
         new_tokens: the most `max_new_tokens` may be.
-        waiting: runs that may wait in line behind the one that runs.
+        waiting: runs that may wait behind the one that runs.
     """
 
     prompt_chars: int = 32_000

@@ -11,7 +11,7 @@ from decoding.live.live_model import LiveModel
 from decoding.page.requests.orders import read_inspection
 from decoding.page.requests.settings import Limits
 from decoding.page.visitors.newest import Newest
-from decoding.page.wire.frames import error_message, say, to_json
+from decoding.page.wire.frames import error_message, message, to_json
 from decoding.page.wire.inspection import inspection_json
 from decoding.records.errors import DecodingError
 from decoding.records.requests import InspectRequest
@@ -26,7 +26,7 @@ SECONDS_READ = 60.0
 log = logging.getLogger(__name__)
 
 
-class Inspections:
+class Questions:
     """The questions of all visitors; who knows a run's id may ask."""
 
     def __init__(self, model: LiveModel, limits: Limits) -> None:
@@ -43,7 +43,7 @@ class Inspections:
         except DecodingError as error:
             return _error(error_message(error))
         except (CancelledError, TimeoutError):
-            return _error(say("inspection_late"))
+            return _error(message("inspection_late"))
         except Exception as error:
             log.exception("Something the page did not expect")
             return _error(error_message(error))

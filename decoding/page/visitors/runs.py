@@ -1,4 +1,4 @@
-"""Who is decoding: each visitor's run, its place in line, and the frames that show it."""
+"""Who is decoding: each visitor's run, its place in the queue, and the frames that show it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from threading import RLock
 from typing import Any
 
 from decoding.live.live_model import LiveModel
-from decoding.live.worker import Stream
+from decoding.live.stream import Stream
 from decoding.page.requests.orders import Order, read_speed, unusable
 from decoding.page.requests.refusals import RequestError
 from decoding.page.requests.settings import Limits
 from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import (
     SECONDS_A_SIGN_OF_LIFE,
-    Line,
-    LineFullError,
+    Queue,
+    QueueFullError,
     RunStream,
     paced,
-    told,
+    with_failure,
 )
 from decoding.page.visitors.turns import Ending, Turn
-from decoding.page.wire.frames import error_message, model_frame, page_frame, say
+from decoding.page.wire.frames import error_message, message, model_frame, page_frame
 from decoding.page.wire.run_log import LastLogs, RunLog
 from decoding.records.requests import ContinueOrder, RunHead, RunRequest, ScoreRequest
 from decoding.records.tree import RunStep
@@ -34,10 +34,10 @@ from decoding.records.tree import RunStep
 class Runs:
     """The runs of all visitors on one model; a visitor is known by the session's hash."""
 
-    def __init__(self, model: LiveModel, limits: Limits, line: Line) -> None:
+    def __init__(self, model: LiveModel, limits: Limits, queue: Queue) -> None:
         self.model = model
         self.limits = limits
-        self.line = line
+        self.queue = queue
         self.last_runs: LastLogs[RunLog] = LastLogs(rebuild=self._rebuilt)
         self._turns: Newest[Turn] = Newest()
         self._kept: dict[str, set[str]] = {}
@@ -77,7 +77,7 @@ class Runs:
             start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
             yield from self._generated(visitor, turn, start)
 
-        return told(frames, partial(_failed, run))
+        return with_failure(frames, partial(_failed, run))
 
     def score(self, visitor: str, read: Callable[[], ScoreRequest]) -> Iterator[str]:
         """A text that was given as a run's frames; ends the visitor's earlier run."""
@@ -87,11 +87,11 @@ class Runs:
             start = partial(self.model.score, run.log_id, read(), run.on_prefill)
             yield from self._generated(visitor, Turn(run), start)
 
-        return told(frames, partial(_failed, run))
+        return with_failure(frames, partial(_failed, run))
 
     def resume(self, visitor: str, read: Callable[[], Order]) -> Iterator[str]:
         """More of a run that is there as the page's frames; who knows its id may go on with it."""
-        return told(
+        return with_failure(
             lambda: self._resumed(visitor, read()),
             lambda error: page_frame("error", message=error_message(error)),
         )
@@ -100,17 +100,17 @@ class Runs:
         """A run, or a text that was given, as full records, beside the visitor's other ones."""
         key = secrets.token_urlsafe()
         if isinstance(request, ScoreRequest):
-            start = partial(self.model.score, key, request, _untold)
+            start = partial(self.model.score, key, request, _no_progress)
         else:
-            start = partial(self.model.stream, key, request, _untold)
-        stream = self.line.open(("run", visitor), start)
+            start = partial(self.model.stream, key, request, _no_progress)
+        stream = self.queue.open(("run", visitor), start)
         try:
             while not stream.done:
                 for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
                     if isinstance(event, RunStep):
                         yield asdict(event.step)
         finally:
-            self.line.close(stream)
+            self.queue.close(stream)
             self.model.forget(key)
 
     def pause(self, visitor: str) -> None:
@@ -131,7 +131,7 @@ class Runs:
     def leave(self, visitor: str) -> None:
         """Ends all runs of this visitor, and what is kept of them; returns at once."""
         self.hush(visitor)
-        self.line.stop(("run", visitor))
+        self.queue.stop(("run", visitor))
         with self._lock:
             keys = self._kept.pop(visitor, set())
         for key in keys:
@@ -151,7 +151,9 @@ class Runs:
         if not run.has_branch(order.branch):
             raise unusable()
         turn = Turn(run, order.speed, order.steps)
-        yield from told(lambda: self._continued(visitor, turn, order), partial(_failed, run))
+        yield from with_failure(
+            lambda: self._continued(visitor, turn, order), partial(_failed, run)
+        )
 
     def _continued(self, visitor: str, turn: Turn, order: Order) -> Iterator[str]:
         with self._lock:
@@ -169,7 +171,7 @@ class Runs:
         yield from self._shown(visitor, turn, start)
 
     def _shown(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> Iterator[str]:
-        """A turn from its place in line to its end, the rests of a slow one included."""
+        """A turn from its place in the queue to its end, the rests of a slow one included."""
         run = turn.run
         try:
             while True:
@@ -179,7 +181,7 @@ class Runs:
                 try:
                     yield from self._taken(visitor, turn, stream)
                 finally:
-                    self.line.close(stream)
+                    self.queue.close(stream)
                 if not turn.goes_on():
                     break
                 for _ in turn.resting():
@@ -195,19 +197,19 @@ class Runs:
     def _opened(
         self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
     ) -> Generator[str, None, RunStream | None]:
-        """The stream; `None` where a run found the line full after a rest, and then was ended."""
+        """The stream; `None` where a run found the queue full after a rest, and then was ended."""
         while True:
             try:
-                stream = turn.begin(self.line.open(("run", visitor), start))
+                stream = turn.begin(self.queue.open(("run", visitor), start))
                 break
-            except LineFullError:
+            except QueueFullError:
                 if not turn.has_begun:
                     raise
             if turn.is_over_after(SECONDS_A_SIGN_OF_LIFE):
                 return None
             yield from self._next_frame(visitor, turn)
         with self._lock:
-            # It may have been told to end before there was a stream that could be ended.
+            # It may have been with_failure to end before there was a stream that could be ended.
             if turn.is_over and self._turns.is_newest(visitor, turn):
                 self._halt(turn)
         return stream
@@ -249,7 +251,7 @@ class Runs:
                 run.state = turn.ending if run.is_live else "stopped"
                 frame = run.next_frame()
             else:
-                frame = page_frame("stopped", message=say("stopped_waiting"))
+                frame = page_frame("stopped", message=message("stopped_waiting"))
         yield frame
 
     def _take_over(self, visitor: str, turn: Turn) -> None:
@@ -275,7 +277,7 @@ class Runs:
     def _halt(self, turn: Turn) -> None:
         self.model.pause(turn.run.log_id)
         if turn.stream is not None and not turn.stream.started:
-            self.line.close(turn.stream)
+            self.queue.close(turn.stream)
 
     def _rebuilt(self, key: str) -> RunLog | None:
         """Sessions are kept for longer than what was encoded of them."""
@@ -288,7 +290,7 @@ class Runs:
             return model_frame(status)
         if stream.started:
             return page_frame("prefill")
-        return page_frame("queued", message=say("queue_position", position=stream.position))
+        return page_frame("queued", message=message("queue_position", position=stream.position))
 
 
 def _failed(run: RunLog, error: Exception) -> str:
@@ -298,5 +300,5 @@ def _failed(run: RunLog, error: Exception) -> str:
     return run.next_frame(error_message(error))
 
 
-def _untold(_done: int, _total: int) -> None:
-    """Whoever asks for records is not told how far the prompt is read."""
+def _no_progress(_done: int, _total: int) -> None:
+    """Whoever asks for records is not with_failure how far the prompt is read."""

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from decoding.page.requests.refusals import RequestError
-from decoding.page.visitors.queue import SECONDS_A_FRAME, told
+from decoding.page.visitors.queue import SECONDS_A_FRAME, with_failure
 from decoding.page.wire.frames import error_message, page_frame
 from decoding.page.wire.replay import replay_html
 from decoding.page.wire.run_log import LastLogs, RunLog
@@ -82,7 +82,7 @@ class Traces:
             content: of the file; `None` where it did not arrive.
             shown: called before the first of them.
         """
-        return told(
+        return with_failure(
             lambda: self._frames(content, shown),
             lambda error: page_frame("error", message=error_message(error)),
         )

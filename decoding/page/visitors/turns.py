@@ -19,7 +19,7 @@ class Turn:
     """A run that is shown while it goes on.
 
     With a speed it is decoded a few inferences at a time and rests in between, in the page's
-    own thread: whoever else waits in line goes first meanwhile.
+    own thread: who else waits in the queue goes first meanwhile.
 
     Attributes:
         run: what it writes.

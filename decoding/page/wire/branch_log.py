@@ -11,7 +11,7 @@ from decoding.records.step import DecodingStep
 from decoding.records.tree import Restoration, SettingsChange
 from decoding.trust.doubt import WordMarker
 
-TOLD_CHARS = 200
+VALUE_CHARS = 200
 
 
 class BranchLog:
@@ -65,8 +65,8 @@ class BranchLog:
         self.tokens.append((step.token_id, _printable(step)))
         self.read.append(replace(step, candidates=(), kv_cache=None))
         doubt = self._marker.add(step)
-        told = (None if value is None else number(value) for value in (doubt.value, doubt.own))
-        self.steps.append(to_json({**step_fields(step), "w": [doubt.start, *told]}))
+        doubts = (None if value is None else number(value) for value in (doubt.value, doubt.own))
+        self.steps.append(to_json({**step_fields(step), "w": [doubt.start, *doubts]}))
 
     def note(self, changes: Iterable[SettingsChange], restorations: Iterable[Restoration]) -> None:
         """Takes what was recorded before its next steps."""
@@ -86,10 +86,10 @@ def _note_fields(note: Restoration) -> list[Any]:
 
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by name, as JSON has them and in few words."""
-    return {name: _told(value) for name, value in settings.items()}
+    return {name: _plain_value(value) for name, value in settings.items()}
 
 
-def _told(value: object) -> Any:
+def _plain_value(value: object) -> Any:
     """A setting's value; what is no plain one, in words."""
     if isinstance(value, float):
         return number(value)
@@ -97,7 +97,7 @@ def _told(value: object) -> Any:
         return value
     if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
         return list(value)
-    return str(value)[:TOLD_CHARS]
+    return str(value)[:VALUE_CHARS]
 
 
 def _printable(step: DecodingStep) -> str:
