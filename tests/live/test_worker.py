@@ -172,7 +172,7 @@ def test_a_stream_closed_before_the_thread_looked_never_starts(worker: Worker) -
     tap = Tap(1)
     stream: Stream[int] = Stream(worker, tap)
     stream.close()
-    stream._run()
+    stream.run()
     assert stream.done
     assert not tap.reached.is_set()
 
@@ -338,7 +338,7 @@ def test_background_tasks_that_wait_are_cancelled_at_the_end() -> None:
     tasks = [worker.submit_background(int) for _ in range(3 * BACKGROUND_IN_A_ROW)]
     ending = threading.Thread(target=worker.shutdown)
     ending.start()
-    while not worker._has_ended:
+    while not worker.has_ended:
         time.sleep(0.01)
     tap.go.release()
     ending.join(5)
