@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from decoding.live.interruptions import patient, until_left, until_paused
 from decoding.live.kept_sessions import KeptSession, SessionRegistry
 from decoding.live.model_source import ModelSource
 from decoding.live.orders import begin, given_run, go_on, inspect
 from decoding.live.shared_model import SharedModel
-from decoding.live.stream import IsStopped, Stopped, Stream
+from decoding.live.stream import IsStopped, Stream
 from decoding.live.zero_gpu import Steps, lent_steps, returned_steps
 from decoding.records.errors import SessionError
 from decoding.records.requests import (
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from decoding.session.session import DecodingSession
 
 Event = RunHead | RunStep
-T = TypeVar("T")
-
-SECONDS_OF_OTHERS = 2.0
 
 
 class LiveModel:
@@ -100,8 +97,8 @@ class LiveModel:
         kept = self._sessions.expect(key)
 
         def start(is_stopped: IsStopped) -> Iterator[Event]:
-            look_up = _looking(on_prefill, is_stopped, kept)
-            return _until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
+            look_up = until_left(on_prefill, is_stopped, kept)
+            return until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
 
         return self.worker.stream(start)
 
@@ -118,8 +115,8 @@ class LiveModel:
         kept = self._sessions.expect(key)
 
         def start(is_stopped: IsStopped) -> Iterator[Event]:
-            look_up = _looking(on_prefill, is_stopped, kept)
-            return _until_paused(self._scored(key, kept, request, look_up), kept, 0)
+            look_up = until_left(on_prefill, is_stopped, kept)
+            return until_paused(self._scored(key, kept, request, look_up), kept, 0)
 
         return self.worker.stream(start)
 
@@ -136,8 +133,8 @@ class LiveModel:
 
         def start(is_stopped: IsStopped) -> Iterator[RunStep]:
             kept = self._kept(key)
-            look_up = _looking(on_prefill, is_stopped, kept, pauses)
-            return _until_paused(self._more(key, kept, order, look_up), kept, pauses)
+            look_up = until_left(on_prefill, is_stopped, kept, pauses)
+            return until_paused(self._more(key, kept, order, look_up), kept, pauses)
 
         return self.worker.stream(start)
 
@@ -156,9 +153,12 @@ class LiveModel:
         Where it takes a text to be read again, that ends with a `SessionError` once others have
         waited for long, and with the future's being cancelled.
         """
-        return self.worker.submit_cancellable(
-            lambda is_given_up: self._inspect(key, request, self._patient(is_given_up))
-        )
+
+        def seen(is_given_up: IsStopped) -> Inspection:
+            on_prefill = patient(lambda: self.worker.holds_up, is_given_up)
+            return self._inspect(key, request, on_prefill)
+
+        return self.worker.submit_cancellable(seen)
 
     def tree(self, key: str) -> DecodingTree | None:
         """What a run has come to; `None` for one that is not kept."""
@@ -245,24 +245,6 @@ class LiveModel:
             yield from _recorded(session, go_on(session, order))
         self._sessions.look_after()
 
-    def _patient(self, is_given_up: IsStopped) -> OnPrefill:
-        """An `on_prefill` that lets a look take long while it holds up nobody."""
-        since = time.monotonic()
-
-        def look_up(done: int, total: int) -> None:
-            nonlocal since
-            if is_given_up():
-                raise CancelledError
-            if not self.worker.holds_up:
-                since = time.monotonic()
-            elif done < total and time.monotonic() - since > SECONDS_OF_OTHERS:
-                raise SessionError(
-                    "To show this step its text has to be read again, which takes longer than a "
-                    "run can be held up: try again when no run is under way."
-                )
-
-        return look_up
-
     def _inspect(self, key: str, request: InspectRequest, on_prefill: OnPrefill) -> Inspection:
         kept = self._kept(key)
         if not self.shared.is_in_memory:
@@ -285,33 +267,7 @@ class LiveModel:
         return None if kept is None else kept.session
 
 
-def _looking(
-    on_prefill: OnPrefill, is_stopped: IsStopped, kept: KeptSession, pauses: int = 0
-) -> OnPrefill:
-    """An `on_prefill` that ends the reading once nobody waits for it."""
-
-    def look_up(done: int, total: int) -> None:
-        on_prefill(done, total)
-        if is_stopped() or kept.pauses != pauses:
-            raise Stopped
-
-    return look_up
-
-
 def _recorded(session: DecodingSession, steps: Iterator[DecodingStep]) -> Iterator[RunStep]:
     """The steps of a session as its tree has them, each right after it was recorded."""
     for step in steps:
         yield session.tree.run_step(session.branch, step.index)
-
-
-def _until_paused(items: Iterator[T], kept: KeptSession, pauses: int) -> Iterator[T]:
-    """The items before a pause; each that the session has recorded is among them."""
-    try:
-        if kept.pauses != pauses:
-            return
-        for item in items:
-            yield item
-            if kept.pauses != pauses:
-                return
-    finally:
-        items.close()  # type: ignore[attr-defined]

@@ -120,6 +120,34 @@ class Worker:
         self._thread.join(timeout)
         atexit.unregister(self.shutdown)
 
+    def leave(self, task: Task) -> bool:
+        """Takes a task out of the queue; false when its turn has come already."""
+        with self._changed:
+            if task not in self._queue:
+                return False
+            self._queue.remove(task)
+            return True
+
+    def position(self, task: Task) -> int:
+        """How many tasks come before this one, the one that runs included; 0 once it runs."""
+        with self._changed:
+            return self._queue.index(task) + self._is_busy if task in self._queue else 0
+
+    def between_items(self) -> None:
+        """Does a few of the background tasks that wait, and the periodic one where it is due."""
+        ends = time.monotonic() + BACKGROUND_SECONDS
+        for _ in range(BACKGROUND_IN_A_ROW):
+            with self._changed:
+                task = self._background.popleft() if self._background else None
+            if task is None:
+                break
+            task()
+            del task
+            if time.monotonic() > ends:
+                break
+        if self._seconds_to_periodic() == 0:
+            self._do_periodic()
+
     def _promise(
         self, queue: deque[Task], call: Callable[[], R], promise: Future[R] | None = None
     ) -> Future[R]:
@@ -133,19 +161,6 @@ class Worker:
                 raise RuntimeError("this worker was shut down and takes no more tasks")
             queue.append(task)
             self._changed.notify_all()
-
-    def leave(self, task: Task) -> bool:
-        """Takes a task out of the queue; false when its turn has come already."""
-        with self._changed:
-            if task not in self._queue:
-                return False
-            self._queue.remove(task)
-            return True
-
-    def position(self, task: Task) -> int:
-        """How many tasks come before this one, the one that runs included; 0 once it runs."""
-        with self._changed:
-            return self._queue.index(task) + self._is_busy if task in self._queue else 0
 
     def _work(self) -> None:
         while True:
@@ -165,21 +180,6 @@ class Worker:
 
     def _has_work(self) -> bool:
         return bool(self._queue or self._background) or self.has_ended
-
-    def between_items(self) -> None:
-        """Does a few of the background tasks that wait, and the periodic one where it is due."""
-        ends = time.monotonic() + BACKGROUND_SECONDS
-        for _ in range(BACKGROUND_IN_A_ROW):
-            with self._changed:
-                task = self._background.popleft() if self._background else None
-            if task is None:
-                break
-            task()
-            del task
-            if time.monotonic() > ends:
-                break
-        if self._seconds_to_periodic() == 0:
-            self._do_periodic()
 
     def _seconds_to_periodic(self) -> float | None:
         return None if self._periodic is None else max(0.0, self._periodic_due - time.monotonic())

@@ -15,7 +15,7 @@ from tiny import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, decode
 from decoding.core.description import model_facts
-from decoding.live import live_model
+from decoding.live import interruptions, live_model
 from decoding.live.kept_sessions import SessionRegistry
 from decoding.live.live_model import LiveModel
 from decoding.live.model_source import GivenModel
@@ -462,7 +462,7 @@ def test_a_step_is_looked_at_while_the_run_goes_on(live, tiny_lm):
 
 
 def test_a_look_ends_once_it_has_held_up_others_for_long(live, tiny_lm, monkeypatch):
-    monkeypatch.setattr(live_model, "SECONDS_OF_OTHERS", 0)
+    monkeypatch.setattr(interruptions, "SECONDS_OF_OTHERS", 0)
     sessions = SessionRegistry(idle_seconds=0)
     model = live(lambda progress: tiny_lm, sessions=sessions)
     events = drain(model.stream("run", RunRequest("a" * 200, GREEDY, 3), no_progress))

@@ -19,7 +19,8 @@ from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.refusals import RequestError
 from decoding.page.requests.settings import PAGE_SETTINGS, SETTINGS, Limits
 from decoding.page.texts import DEFAULT_LANGUAGE, LANGUAGES, examples, texts
-from decoding.page.wire.run_log import LastLogs, RunTokens
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunTokens
 
 
 def leaves(node, path=""):

@@ -10,7 +10,8 @@ from decoding.live.stream import IsStopped, Stopped, Stream
 from decoding.page.requests.refusals import RequestError
 from decoding.page.wire.frames import Message, message
 from decoding.page.wire.job_log import Row
-from decoding.page.wire.run_log import LastLogs, RunLog, RunTokens
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunLog, RunTokens
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel

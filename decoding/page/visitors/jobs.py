@@ -12,7 +12,7 @@ from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import Queue, paced, with_failure
 from decoding.page.wire.frames import error_message, message
 from decoding.page.wire.job_log import JobLog, refusal_frame
-from decoding.page.wire.run_log import LastLogs
+from decoding.page.wire.last_logs import LastLogs
 
 
 class Jobs:

@@ -26,7 +26,8 @@ from decoding.page.visitors.queue import (
 )
 from decoding.page.visitors.turns import Ending, Turn
 from decoding.page.wire.frames import error_message, message, model_frame, page_frame
-from decoding.page.wire.run_log import LastLogs, RunLog
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunLog
 from decoding.records.requests import ContinueOrder, RunHead, RunRequest, ScoreRequest
 from decoding.records.tree import RunStep
 

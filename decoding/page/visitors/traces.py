@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from decoding.page.requests.refusals import RequestError
 from decoding.page.visitors.queue import SECONDS_A_FRAME, with_failure
 from decoding.page.wire.frames import error_message, page_frame
+from decoding.page.wire.last_logs import LastLogs
 from decoding.page.wire.replay import replay_html
-from decoding.page.wire.run_log import LastLogs, RunLog
+from decoding.page.wire.run_log import RunLog
 from decoding.records.errors import TraceError
 from decoding.records.trace_csv import trace_csv
 from decoding.records.trace_file import read_trace, trace_json

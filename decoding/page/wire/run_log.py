@@ -1,13 +1,11 @@
-"""What runs have produced: each step encoded once, to be sent and sent again."""
+"""What a run has produced: each step encoded once, to be sent and sent again."""
 
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from decoding.page.wire.branch_log import BranchLog, plain_settings
 from decoding.page.wire.frames import Message, head_fields, to_json
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from decoding.records.trace import DecodingTrace
 
 T = TypeVar("T")
-
-LOGS_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,60 +239,3 @@ class RunLog:
 
     def _numbered(self, own: Callable[[BranchLog], list[list[Any]]]) -> list[list[Any]]:
         return [[number, *row] for number, log in enumerate(self._branches) for row in own(log)]
-
-
-class Log(Protocol):
-    """What is kept of a run or of a longer job."""
-
-    log_id: str
-
-    @property
-    def total(self) -> int:
-        """Steps or rows so far."""
-
-    def frame_from(self, start: int) -> str:
-        """A frame with all of them from `start` on."""
-
-
-L = TypeVar("L", bound=Log)
-
-
-class LastLogs(Generic[L]):
-    """The last logs, for a browser that missed some frames."""
-
-    def __init__(
-        self, kept: int = LOGS_KEPT, rebuild: Callable[[str], L | None] | None = None
-    ) -> None:
-        """None is known yet.
-
-        Args:
-            kept: how many.
-            rebuild: makes a log that is asked for and not kept, of its id; `None` where it
-                cannot.
-        """
-        self._kept = kept
-        self._rebuild = rebuild
-        self._logs: OrderedDict[str, L] = OrderedDict()
-        self._lock = Lock()
-
-    def keep(self, log: L) -> None:
-        """Remembers a log; the oldest beyond the bound are forgotten."""
-        with self._lock:
-            self._logs[log.log_id] = log
-            while len(self._logs) > self._kept:
-                self._logs.popitem(last=False)
-
-    def find(self, log_id: str) -> L | None:
-        """The log; `None` for one that is not known (any more)."""
-        with self._lock:
-            log = self._logs.get(log_id)
-        if log is None and self._rebuild is not None:
-            log = self._rebuild(log_id)
-            if log is not None:
-                self.keep(log)
-        return log
-
-    def frame_from(self, log_id: str, start: int) -> str | None:
-        """A frame with what came from `start` on; `None` for a log that is not known."""
-        log = self.find(log_id)
-        return None if log is None else log.frame_from(min(max(0, start), log.total))

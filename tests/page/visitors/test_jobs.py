@@ -13,7 +13,8 @@ from decoding.page.jobs.measurements import CachingJob, PrecisionJob, RooflineJo
 from decoding.page.requests.refusals import RequestError
 from decoding.page.visitors.jobs import Jobs
 from decoding.page.visitors.queue import Queue
-from decoding.page.wire.run_log import LastLogs, RunTokens
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunTokens
 from decoding.records.comparisons import (
     ComparedStep,
     PrecisionStart,

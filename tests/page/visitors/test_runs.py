@@ -17,7 +17,8 @@ from decoding.page.requests.settings import Limits
 from decoding.page.visitors.queue import Queue
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.turns import Turn
-from decoding.page.wire.run_log import LOGS_KEPT, RunLog
+from decoding.page.wire.last_logs import LOGS_KEPT
+from decoding.page.wire.run_log import RunLog
 from decoding.records.errors import DecodingError, LogitsError, SessionError
 from decoding.records.requests import ModelStatus, RunRequest, ScoreRequest
 from decoding.records.tree import DecodingTree, Restoration, SettingsChange

@@ -17,7 +17,8 @@ from decoding.page.wire.frames import (
     step_fields,
     to_json,
 )
-from decoding.page.wire.run_log import LastLogs, RunLog
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunLog
 from decoding.records.errors import LogitsError
 from decoding.records.model_facts import KVFormula, ModelFacts
 from decoding.records.requests import ModelStatus
