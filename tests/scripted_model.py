@@ -22,10 +22,10 @@ class ScriptedModel:
         self.lm = LM
         self.alone = []
 
-    def work(self, make):
+    def use(self, make):
         return self.worker.stream(lambda is_stopped: make(self.lm, is_stopped))
 
-    def work_alone(self, make):
+    def use_alone(self, make):
         def load(quantization):
             self.alone.append(quantization)
             return self.lm

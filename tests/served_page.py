@@ -71,7 +71,7 @@ class Visitor:
         return httpx.post(f"{self.api}/run/predict", json=body)
 
     def is_running(self, what="run"):
-        return (what, self.name) in self.demo.runs.line.streams.values()
+        return (what, self.name) in self.demo.runs.queue.streams.values()
 
 
 def values_of(answers, event_id):

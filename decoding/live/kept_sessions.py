@@ -153,7 +153,7 @@ class SessionRegistry:
         self._records = records
         self._record_bytes = record_bytes
         self._kept: OrderedDict[str, KeptSession] = OrderedDict()
-        # Only its stream holds one that waits in line: a stream that never starts leaves nothing.
+        # Only its stream holds one that waits: a stream that never starts leaves nothing.
         self._expected: WeakValueDictionary[str, KeptSession] = WeakValueDictionary()
         self._leaving: list[KeptSession] = []
         self._lock = threading.Lock()

@@ -2,74 +2,81 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from decoding.live.interruptions import patient, until_left, until_paused
 from decoding.live.kept_sessions import KeptSession, SessionRegistry
-from decoding.live.loaded_models import Load, LoadChoice
+from decoding.live.model_source import ModelSource
 from decoding.live.orders import begin, given_run, go_on, inspect
 from decoding.live.shared_model import SharedModel
-from decoding.live.worker import IsStopped, Stopped, Stream
-from decoding.live.zero_gpu import Steps, lent_steps, told_steps
+from decoding.live.stream import IsStopped, Stream
+from decoding.live.zero_gpu import Steps, lent_steps, returned_steps
 from decoding.records.errors import SessionError
 from decoding.records.requests import (
     ContinueOrder,
     InspectRequest,
+    ModelStatus,
     RunHead,
     RunRequest,
     ScoreRequest,
 )
 from decoding.records.step import DecodingStep
+from decoding.records.tree import RunStep
 
 if TYPE_CHECKING:
+    from decoding.core.inference import OnPrefill
     from decoding.records.trace import DecodingTrace
     from decoding.records.tree import DecodingTree
     from decoding.session.inspection import Inspection
     from decoding.session.session import DecodingSession
 
-Event = RunHead | DecodingStep
-T = TypeVar("T")
-OnPrefill = Callable[[int, int], None]
-
-SECONDS_OF_OTHERS = 2.0
+Event = RunHead | RunStep
 
 
-class LiveModel(SharedModel):
-    """Decodes for one visitor after the other, and goes on where they paused."""
+class LiveModel:
+    """Decodes for one visitor after the other, and goes on where they paused.
+
+    Attributes:
+        shared: the model.
+        worker: the thread that runs it.
+    """
 
     def __init__(
         self,
-        load: Load,
+        source: ModelSource,
         on_device: Callable[[Steps], Steps] | None = None,
         *,
-        load_choice: LoadChoice | None = None,
         budget: int | None = None,
         sessions: SessionRegistry | None = None,
     ) -> None:
         """Starts loading and returns at once.
 
         Args:
-            load: called as `load(progress)` on the worker's thread.
+            source: of the models.
             on_device: wraps the function that decodes, where an accelerator is lent for the
                 time of a call only (`spaces.GPU`). Such a call runs in another process: what
                 goes in and comes out is pickled, and the prompt's progress is not known.
-            load_choice: as `SharedModel` takes it.
             budget: as `SharedModel` takes it.
             sessions: where those of the visitors are kept; without it as many as usual.
         """
         self._sessions = SessionRegistry() if sessions is None else sessions
-        self._steps = None if on_device is None else on_device(lent_steps(self._loaded))
-        super().__init__(
-            load,
-            load_choice,
+        self.shared = SharedModel(
+            source,
             budget,
             before_leaving=self._sessions.let_go,
-            chore=self._sessions.look_after,
+            periodic=self._sessions.look_after,
             is_lent=on_device is not None,
         )
+        self.worker = self.shared.worker
+        self._steps = None if on_device is None else on_device(lent_steps(self.shared.loaded))
+
+    @property
+    def status(self) -> ModelStatus:
+        """How far the model is."""
+        return self.shared.status
 
     @property
     def keeps_sessions(self) -> bool:
@@ -79,7 +86,7 @@ class LiveModel(SharedModel):
     def stream(
         self, key: str, request: RunRequest, on_prefill: OnPrefill, steps: int | None = None
     ) -> Stream[Event]:
-        """The head and then the steps of a run that takes its place in line.
+        """The head and then the steps of a run that takes its place in the queue.
 
         Args:
             key: under which its session is kept.
@@ -90,8 +97,8 @@ class LiveModel(SharedModel):
         kept = self._sessions.expect(key)
 
         def start(is_stopped: IsStopped) -> Iterator[Event]:
-            look_up = _looking(on_prefill, is_stopped, kept)
-            return _until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
+            look_up = until_left(on_prefill, is_stopped, kept)
+            return until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
 
         return self.worker.stream(start)
 
@@ -108,13 +115,15 @@ class LiveModel(SharedModel):
         kept = self._sessions.expect(key)
 
         def start(is_stopped: IsStopped) -> Iterator[Event]:
-            look_up = _looking(on_prefill, is_stopped, kept)
-            return _until_paused(self._scored(key, kept, request, look_up), kept, 0)
+            look_up = until_left(on_prefill, is_stopped, kept)
+            return until_paused(self._scored(key, kept, request, look_up), kept, 0)
 
         return self.worker.stream(start)
 
-    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[DecodingStep]:
+    def resume(self, key: str, order: ContinueOrder, on_prefill: OnPrefill) -> Stream[RunStep]:
         """More steps of a run that is there, once its turn has come.
+
+        Before them come those that whoever orders lacks.
 
         What it raises comes out of the stream: `SessionError` where the run is not kept any
         more, another model is loaded or there is no such place in it.
@@ -122,10 +131,10 @@ class LiveModel(SharedModel):
         kept = self._sessions.find(key)
         pauses = 0 if kept is None else kept.pauses
 
-        def start(is_stopped: IsStopped) -> Iterator[DecodingStep]:
+        def start(is_stopped: IsStopped) -> Iterator[RunStep]:
             kept = self._kept(key)
-            look_up = _looking(on_prefill, is_stopped, kept, pauses)
-            return _until_paused(self._more(key, kept, order, look_up), kept, pauses)
+            look_up = until_left(on_prefill, is_stopped, kept, pauses)
+            return until_paused(self._more(key, kept, order, look_up), kept, pauses)
 
         return self.worker.stream(start)
 
@@ -144,9 +153,12 @@ class LiveModel(SharedModel):
         Where it takes a text to be read again, that ends with a `SessionError` once others have
         waited for long, and with the future's being cancelled.
         """
-        return self.worker.look(
-            lambda is_given_up: self._inspect(key, request, self._patient(is_given_up))
-        )
+
+        def seen(is_given_up: IsStopped) -> Inspection:
+            on_prefill = patient(lambda: self.worker.holds_up, is_given_up)
+            return self._inspect(key, request, on_prefill)
+
+        return self.worker.submit_cancellable(seen)
 
     def tree(self, key: str) -> DecodingTree | None:
         """What a run has come to; `None` for one that is not kept."""
@@ -161,7 +173,7 @@ class LiveModel(SharedModel):
     def forget(self, key: str) -> None:
         """Ends a run and frees all that is kept of it; returns at once."""
         self._sessions.forget(key)
-        self.worker.aside(self._sessions.look_after)
+        self.worker.submit_background(self._sessions.look_after)
 
     def _events(
         self,
@@ -174,12 +186,12 @@ class LiveModel(SharedModel):
         from decoding.core.description import run_head
         from decoding.core.prompts import prompt_token_ids
 
-        lm = self._loaded()
+        lm = self.shared.loaded()
         if self._steps is not None:
             ids = prompt_token_ids(lm, request.prompt)
             made = self._steps(ids, request)
             yield run_head(lm, ids, request, self.status.facts)
-            yield from told_steps(made)
+            yield from returned_steps(made)
             return
         session = begin(lm, request, kept.on_prefill)
         head = run_head(lm, session.prompt_ids, request, self.status.facts)
@@ -191,7 +203,7 @@ class LiveModel(SharedModel):
         from decoding.core.description import run_head
         from decoding.strategies.scoring import score, scored_ids
 
-        lm = self._loaded()
+        lm = self.shared.loaded()
         ids = scored_ids(lm, request.text)
         run = given_run(lm, ids, request)
         head = run_head(lm, ids[:1], run, self.status.facts)
@@ -199,7 +211,7 @@ class LiveModel(SharedModel):
         if self._steps is not None:
             made = self._steps(ids, request)
             yield head
-            yield from told_steps(made)
+            yield from returned_steps(made)
             return
         session = begin(lm, run, kept.on_prefill, ids[:1])
         top = request.top_candidates
@@ -220,40 +232,24 @@ class LiveModel(SharedModel):
             self._sessions.keep(key, kept)
             yield head
             session.origin  # noqa: B018 - so that its trace can be had from any thread
-            yield from steps
+            yield from _recorded(session, steps)
         self._sessions.look_after()
 
     def _more(
         self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
-    ) -> Iterator[DecodingStep]:
-        session = kept.attach(self._loaded())
+    ) -> Iterator[RunStep]:
+        session = kept.attach(self.shared.loaded())
         with kept.running(on_prefill):
-            yield from go_on(session, order)
+            if order.known is not None:
+                yield from session.tree.late_steps(order.known)
+            yield from _recorded(session, go_on(session, order))
         self._sessions.look_after()
-
-    def _patient(self, is_given_up: IsStopped) -> OnPrefill:
-        """An `on_prefill` that lets a look take long while it holds up nobody."""
-        since = time.monotonic()
-
-        def look_up(done: int, total: int) -> None:
-            nonlocal since
-            if is_given_up():
-                raise CancelledError
-            if not self.worker.holds_up:
-                since = time.monotonic()
-            elif done < total and time.monotonic() - since > SECONDS_OF_OTHERS:
-                raise SessionError(
-                    "To show this step its text has to be read again, which takes longer than a "
-                    "run can be held up: try again when no run is under way."
-                )
-
-        return look_up
 
     def _inspect(self, key: str, request: InspectRequest, on_prefill: OnPrefill) -> Inspection:
         kept = self._kept(key)
-        if not self._shelf.holds(self._choice):
+        if not self.shared.is_in_memory:
             raise SessionError("The model is not in memory just now: try again in a moment.")
-        seen = inspect(kept.attach(self._loaded()), request, on_prefill)
+        seen = inspect(kept.attach(self.shared.loaded()), request, on_prefill)
         if seen.restoration is not None:
             self._sessions.look_after()
         return seen
@@ -271,27 +267,7 @@ class LiveModel(SharedModel):
         return None if kept is None else kept.session
 
 
-def _looking(
-    on_prefill: OnPrefill, is_stopped: IsStopped, kept: KeptSession, pauses: int = 0
-) -> OnPrefill:
-    """An `on_prefill` that ends the reading once nobody waits for it."""
-
-    def look_up(done: int, total: int) -> None:
-        on_prefill(done, total)
-        if is_stopped() or kept.pauses != pauses:
-            raise Stopped
-
-    return look_up
-
-
-def _until_paused(items: Iterator[T], kept: KeptSession, pauses: int) -> Iterator[T]:
-    """The items before a pause; each that the session has recorded is among them."""
-    try:
-        if kept.pauses != pauses:
-            return
-        for item in items:
-            yield item
-            if kept.pauses != pauses:
-                return
-    finally:
-        items.close()  # type: ignore[attr-defined]
+def _recorded(session: DecodingSession, steps: Iterator[DecodingStep]) -> Iterator[RunStep]:
+    """The steps of a session as its tree has them, each right after it was recorded."""
+    for step in steps:
+        yield session.tree.run_step(session.branch, step.index)

@@ -6,40 +6,31 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from decoding.records.errors import ModelLoadError
+from decoding.live.model_source import OWN, ModelSource
+from decoding.models.progress import Progress
 from decoding.records.requests import ModelChoice
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
-    from decoding.models.fit import Room
-
-Progress = Callable[[str, int | None, int | None], None]
-Load = Callable[[Progress], "LanguageModel"]
-LoadChoice = Callable[[ModelChoice, Progress, "Room"], "LanguageModel"]
-
-OWN = ModelChoice()
 
 
-class Shelf:
+class LoadedModels:
     """One model, or as many as the operator's budget holds, the latest used last."""
 
     def __init__(
         self,
-        load: Load,
-        load_choice: LoadChoice | None = None,
-        budget: int | None = None,
-        before_leaving: Callable[[LanguageModel], None] | None = None,
+        source: ModelSource,
+        budget: int | None,
+        before_leaving: Callable[[LanguageModel], None],
     ) -> None:
         """Nothing is loaded yet.
 
         Args:
-            load: the operator's own model.
-            load_choice: any other one; without it there is no other one.
-            budget: bytes of weights that may be in memory together; one model without.
+            source: loads them.
+            budget: bytes of weights that may be in memory together; `None` for one model.
             before_leaving: called with each model that is freed, so that nobody holds it then.
         """
-        self._load_own = load
-        self._load_choice = load_choice
+        self._source = source
         self._budget = budget
         self._before_leaving = before_leaving
         self._models: dict[ModelChoice, LanguageModel] = {}
@@ -58,18 +49,14 @@ class Shelf:
         self._keep_to_the_budget()
         return lm
 
-    def load_apart(self, choice: ModelChoice, progress: Progress) -> LanguageModel:
-        """A model that is not kept here: whoever asked for it frees it."""
+    def load_apart(
+        self, choice: ModelChoice, quantization: str | None, progress: Progress
+    ) -> LanguageModel:
+        """A model quantized so that is not kept here: whoever asked for it frees it."""
         from decoding.models.fit import Room
 
-        if self._load_choice is not None:
-            return self._load_choice(choice, progress, Room(self._budget))
-        if choice != OWN:
-            raise ModelLoadError(
-                "This program was started with a model that was in memory already, and cannot "
-                "load another one: start it with the model's name."
-            )
-        return self._load_own(progress)
+        wanted = self._source.in_precision(choice, quantization)
+        return self._source.load(wanted, progress, Room(self._budget))
 
     def free(self, choice: ModelChoice | None = None) -> None:
         """Forgets one model, or all, and gives their memory back."""
@@ -78,16 +65,12 @@ class Shelf:
         _release()
 
     def _load(self, choice: ModelChoice, progress: Progress) -> LanguageModel:
-        if choice == OWN and (self._load_choice is None or not self._models):
-            return self._load_own(progress)
-        if self._load_choice is None:
-            return self.load_apart(choice, progress)
         from decoding.models.fit import Room
 
         # The operator's own model may be larger than what visitors are allowed.
         limit = None if choice == OWN else self._budget
         held = sum(lm.weight_bytes for lm in self._models.values())
-        return self._load_choice(choice, progress, Room(limit, held, self._make_way))
+        return self._source.load(choice, progress, Room(limit, held, self._make_way))
 
     def _make_way(self, needed_bytes: int) -> None:
         """Frees what was not used for longest until so many bytes fit beside the rest."""
@@ -97,7 +80,7 @@ class Shelf:
 
     def _drop(self, choice: ModelChoice) -> None:
         lm = self._models.pop(choice, None)
-        if lm is not None and self._before_leaving is not None:
+        if lm is not None:
             self._before_leaving(lm)
 
     def _fits_beside(self, needed_bytes: int) -> bool:

@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from decoding.records.errors import ContextLengthError, SessionError
-from decoding.records.requests import ContinueOrder, InspectRequest, RunRequest, ScoreRequest
+from decoding.records.requests import (
+    FIXED_IN_A_RUN,
+    ContinueOrder,
+    InspectRequest,
+    RunRequest,
+    ScoreRequest,
+)
 from decoding.records.step import DecodingStep
 from decoding.records.tree import MAX_STEPS, given_tokens
 
@@ -17,8 +23,6 @@ if TYPE_CHECKING:
     from decoding.session.inspection import Inspection
     from decoding.session.session import DecodingSession
 
-# The cache is made for one kind, and its length in mid-run cannot be another.
-FIXED_SETTINGS = ("cache_implementation", "cache_config", "use_cache")
 # Under these the distribution that would be drawn from is the model's own: a text that was given
 # is measured in that one.
 _PLAIN = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
@@ -130,7 +134,7 @@ def inspect(
 
 def _changes(session: DecodingSession, wanted: dict[str, Any]) -> dict[str, Any]:
     """The wanted settings that may change in mid-run and are not in force."""
-    lasting = {name: value for name, value in wanted.items() if name not in FIXED_SETTINGS}
+    lasting = {name: value for name, value in wanted.items() if name not in FIXED_IN_A_RUN}
     changes = {name: _or_nothing(session, name, value) for name, value in lasting.items()}
     return {name: v for name, v in changes.items() if v != _in_force(session, name)}
 

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from decoding.live.loaded_models import OWN, Load, LoadChoice, Progress, Shelf, forget_frames
-from decoding.live.worker import IsStopped, Job, Stopped, Stream, Worker
+from decoding.live.loaded_models import LoadedModels, forget_frames
+from decoding.live.model_source import OWN, ModelSource
+from decoding.live.stream import IsStopped, Stopped, Stream, Task
+from decoding.live.worker import Worker
+from decoding.models.progress import Progress, Stage
 from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice, ModelStatus
 
@@ -24,38 +27,40 @@ class SharedModel:
 
     def __init__(
         self,
-        load: Load,
-        load_choice: LoadChoice | None = None,
+        source: ModelSource,
         budget: int | None = None,
         *,
         before_leaving: Callable[[LanguageModel], None],
-        chore: Job,
+        periodic: Task,
         is_lent: bool = False,
     ) -> None:
         """Starts loading and returns at once.
 
         Args:
-            load: called as `load(progress)` on the worker's thread.
-            load_choice: loads another model, called as `load_choice(choice, progress, room)`;
-                without it there is no other one.
+            source: loads them, on the worker's thread.
             budget: bytes of weights that may be in memory together; without it one model.
             before_leaving: called with each model before its memory is given back.
-            chore: what the worker does from time to time.
+            periodic: what the worker does from time to time.
             is_lent: whether an accelerator is lent for the time of a call only.
         """
         self.status = ModelStatus()
         self._is_lent = is_lent
-        self._shelf = Shelf(load, load_choice, budget, before_leaving)
+        self._models = LoadedModels(source, budget, before_leaving)
         self._choice = OWN
-        self.worker = Worker(chore=chore)
+        self.worker = Worker(periodic=periodic)
         self._loading = self.worker.submit(self._try_to_load)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the model is there just now."""
+        return self._models.holds(self._choice)
 
     def wait(self) -> None:
         """Returns when the first attempt at loading has ended."""
         self._loading.result()
 
-    def work(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The items of an iterator over the loaded model, which takes its place in line.
+    def use(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
+        """The items of an iterator over the loaded model, which takes its place in the queue.
 
         Args:
             make: called on the worker's thread as `make(lm, is_stopped)`.
@@ -63,15 +68,15 @@ class SharedModel:
 
         def start(is_stopped: IsStopped) -> Iterator[T]:
             self.refuse_where_lent()
-            return make(self._loaded(), is_stopped)
+            return make(self.loaded(), is_stopped)
 
         return self.worker.stream(start)
 
-    def work_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The same for work that loads the model itself, as often and in whatever form.
+    def use_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
+        """The same for who loads the model itself, as often and in whatever form.
 
         Nothing else is in memory meanwhile, and the model comes back before the stream ends,
-        also when the work failed or was stopped.
+        also when that failed or was stopped.
 
         Args:
             make: called on the worker's thread as `make(load, is_stopped)`, where
@@ -89,14 +94,14 @@ class SharedModel:
 
     def _switch(self, choice: ModelChoice, is_stopped: IsStopped) -> Iterator[ModelStatus]:
         self.refuse_where_lent()
-        before, told = self._choice, self.status
+        choice_before, status_before = self._choice, self.status
         try:
             self.status = ModelStatus()
             yield self.status
             self._take(choice, self._until(is_stopped))
         except BaseException as error:
             forget_frames(error)  # they hold what was loaded of the other model
-            self._bring_back(before, told)
+            self._bring_back(choice_before, status_before)
             raise
         yield self.status
 
@@ -104,14 +109,15 @@ class SharedModel:
         self, make: Callable[[LoadAs, IsStopped], Iterator[T]], is_stopped: IsStopped
     ) -> Iterator[T]:
         self.refuse_where_lent()
-        self._loaded()
-        before, told, progress = self._choice, self.status, self._until(is_stopped)
-        self._shelf.free()
+        self.loaded()
+        choice_before, status_before = self._choice, self.status
+        progress = self._until(is_stopped)
+        self._models.free()
 
         def load(quantization: str | None) -> LanguageModel:
             self.status = ModelStatus()
-            lm = self._shelf.load_apart(replace(before, quantization=quantization), progress)
-            self.status = told  # nothing loads while it is used
+            lm = self._models.load_apart(choice_before, quantization, progress)
+            self.status = status_before  # nothing loads while it is used
             return lm
 
         try:
@@ -120,7 +126,7 @@ class SharedModel:
             forget_frames(error)
             raise
         finally:
-            self._bring_back(before, told)
+            self._bring_back(choice_before, status_before)
 
     def refuse_where_lent(self) -> None:
         """Raises ModelLoadError where an accelerator is lent for the time of a call only."""
@@ -134,58 +140,57 @@ class SharedModel:
     def _until(self, is_stopped: IsStopped) -> Progress:
         """A progress that ends the loading once the visitor has gone."""
 
-        def report(stage: str, done: int | None, total: int | None) -> None:
+        def report(stage: Stage, done: int, total: int) -> None:
             if is_stopped():
                 raise Stopped
             self._report(stage, done, total)
 
         return report
 
-    def _loaded(self) -> LanguageModel:
+    def loaded(self) -> LanguageModel:
         """The model; tries once more when an earlier attempt failed."""
-        if not self._shelf.holds(self._choice):
+        if not self.is_in_memory:
             self._try_to_load()
-        if not self._shelf.holds(self._choice):
+        if not self.is_in_memory:
             raise self.status.error or RuntimeError("the model is not loaded")
-        return self._shelf.get(self._choice, self._report)
+        return self._models.get(self._choice, self._report)
 
     def _try_to_load(self) -> None:
         self.status = ModelStatus()
         try:
             self._take(self._choice, self._report)
-        except Exception as error:  # kept for whoever asks for the model: see `_loaded`
+        except Exception as error:  # kept for whoever asks for the model: see `loaded`
             forget_frames(error)
             self.status = ModelStatus(state="error", error=error)
 
     def _take(self, choice: ModelChoice, progress: Progress) -> None:
-        """The model, ready to run and described; the shelf is as before where that fails."""
+        """The model, ready to run and described; the others are as before where that fails."""
         from decoding.core.description import model_facts
 
-        was_here = self._shelf.holds(choice)
-        lm = self._shelf.get(choice, progress)
+        was_here = self._models.holds(choice)
+        lm = self._models.get(choice, progress)
         try:
             if not self._is_lent and not was_here:
-                _warm_up(lm, lambda done, total: progress("load", None, None))
+                _warm_up(lm, lambda done, total: progress("load", 0, 0))
             facts = model_facts(lm)
-            progress("load", None, None)
+            progress("load", 0, 0)
         except BaseException:
             del lm
             if not was_here:
-                self._shelf.free(choice)
+                self._models.free(choice)
             raise
         self._choice = choice
         self.status = ModelStatus(state="ready", facts=facts)
 
-    def _bring_back(self, choice: ModelChoice, told: ModelStatus) -> None:
-        """What was there and was said before, loaded again where it had to make way."""
-        if told.state == "ready" and not self._shelf.holds(choice):
+    def _bring_back(self, choice: ModelChoice, status: ModelStatus) -> None:
+        """What was there and was shown before, loaded again where it had to make way."""
+        if status.state == "ready" and not self._models.holds(choice):
             self._try_to_load()
         else:
-            self.status = told
+            self.status = status
 
-    def _report(self, stage: str, done: int | None, total: int | None) -> None:
-        progress = None if done is None or not total else (done, total)
-        self.status = replace(self.status, stage=stage, progress=progress)
+    def _report(self, stage: Stage, done: int, total: int) -> None:
+        self.status = replace(self.status, stage=stage, progress=(done, total) if total else None)
 
 
 def _warm_up(lm: LanguageModel, on_prefill: OnPrefill) -> None:

@@ -9,6 +9,7 @@ from decoding.live.orders import decode_arguments
 from decoding.records.errors import DecodingError
 from decoding.records.requests import RunRequest, ScoreRequest
 from decoding.records.step import DecodingStep
+from decoding.records.tree import RunStep
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
@@ -34,13 +35,13 @@ def lent_steps(loaded: Callable[[], LanguageModel]) -> Steps:
     return steps
 
 
-def told_steps(steps: Iterator[StepOrError]) -> Iterator[DecodingStep]:
+def returned_steps(steps: Iterator[StepOrError]) -> Iterator[RunStep]:
     """The steps that came back; an error among them is raised here."""
     try:
         for step in steps:
             if isinstance(step, DecodingError):
                 raise step
-            yield step
+            yield RunStep(step)
     finally:
         steps.close()  # type: ignore[attr-defined]
 

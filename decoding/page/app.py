@@ -19,36 +19,36 @@ import gradio as gr
 from gradio.events import api
 
 from decoding.live.live_model import LiveModel
-from decoding.live.loaded_models import Load, LoadChoice, Progress
+from decoding.live.model_source import GivenModel, Load, ModelSource, source_of
 from decoding.page.layout.events import (
     visitor_of,
     wire_browser,
+    wire_jobs,
     wire_model,
     wire_runs,
     wire_traces,
     wire_trust,
     wire_wheel,
-    wire_works,
 )
 from decoding.page.layout.page import build_page, head
 from decoding.page.options import ALL_INTERFACES, read_options
 from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer
 from decoding.page.requests.orders import read_place
-from decoding.page.requests.settings import DEFAULT_LIMITS, Limits, read_request, read_score_request
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.settings import DEFAULT_LIMITS, Limits
 from decoding.page.serving import LOCAL_HOSTS, middleware, routes
-from decoding.page.visitors.jobs import Works
-from decoding.page.visitors.questions import Inspections
-from decoding.page.visitors.queue import Line
+from decoding.page.visitors.jobs import Jobs
+from decoding.page.visitors.questions import Questions
+from decoding.page.visitors.queue import Queue
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.switches import Switches
 from decoding.page.visitors.traces import Traces
-from decoding.records.errors import DecodingError, ModelLoadError
-from decoding.records.requests import ModelChoice, RunRequest, ScoreRequest
+from decoding.records.errors import DecodingError
+from decoding.records.requests import RunRequest, ScoreRequest
 from decoding.records.trace_file import LARGEST_BYTES
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
-    from decoding.models.fit import Room
 
 SPACE_GPU_SECONDS = 120
 SECONDS_A_FILE_IS_KEPT = 600  # that was uploaded and not opened
@@ -69,37 +69,30 @@ class App(gr.Blocks):
 
 
 def build_app(
-    model: LanguageModel | Load | None = None,
+    model: LanguageModel | Load | ModelSource | None = None,
     *,
     limits: Limits = DEFAULT_LIMITS,
     offer: Offer = DEFAULT_OFFER,
-    load_choice: LoadChoice | None = None,
 ) -> App:
     """The page, whose model is loading from now on.
 
     Args:
         model: one in memory, or what loads it (called with a progress callback on the
-            thread that will run it); without it the default model.
+            thread that will run it), or what loads others too; without it the default model.
         limits: what each visitor may ask for.
         offer: which models visitors may have loaded in its place.
-        load_choice: loads those; without it they are loaded as `load_model` does.
 
     Returns:
         Blocks to be launched with `launch_options()`.
     """
-    load = _loader(model)
-    if load_choice is None and model is not None:
-        offer = replace(offer, own=getattr(model, "name", None) or "as started")
-    live = LiveModel(
-        load,
-        _lent_device(),
-        load_choice=load_choice or _choice_loader(load, is_default=model is None),
-        budget=offer.memory_budget,
-    )
-    line = Line(limits.waiting)
-    runs, works = Runs(live, limits, line), Works(live, line)
+    source = source_of(model)
+    if isinstance(source, GivenModel):
+        offer = replace(offer, own=source.name)
+    live = LiveModel(source, _lent_device(), budget=offer.memory_budget)
+    queue = Queue(limits.waiting)
+    runs, jobs = Runs(live, limits, queue), Jobs(live.shared, queue)
 
-    traces, inspections = Traces(live), Inspections(live, limits)
+    traces, questions = Traces(live), Questions(live, limits)
 
     def steps_from(place: list[Any]) -> str:
         try:
@@ -109,10 +102,10 @@ def build_app(
         run = runs.last_runs.find(log_id) or traces.find(log_id)
         if run is not None:
             return run.frame_from(start, branch)
-        return works.last_works.frame_from(log_id, start) or ""
+        return jobs.last_jobs.frame_from(log_id, start) or ""
 
     def inspect_step(question: Any) -> str:
-        return inspections.answer(question)
+        return questions.answer(question)
 
     demo = App(
         title="Decoding Live",
@@ -124,52 +117,15 @@ def build_app(
         wire_runs(demo, page, runs)
         wire_wheel(page, runs)
         wire_traces(page, traces, runs)
-        wire_model(demo, page, Switches(live, line), offer)
-        wire_works(demo, page, works, runs)
-        wire_trust(page, works, runs)
+        wire_model(demo, page, Switches(live.shared, queue), offer)
+        wire_jobs(demo, page, jobs, runs)
+        wire_trust(page, jobs, runs)
         wire_browser(demo, page)
         for name, endpoint in _endpoints(runs).items():
             api(endpoint, api_name=name, concurrency_limit=None)
     demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None)
     demo.model, demo.runs, demo.traces = live, runs, traces
     return demo
-
-
-def _loader(model: LanguageModel | Load | None) -> Load:
-    if model is None:
-        return lambda progress: _load_model(progress=progress)
-    return model if callable(model) else lambda _progress: model
-
-
-def _choice_loader(load: Load, *, is_default: bool) -> LoadChoice:
-    """Loads what was chosen; a model that came from elsewhere is there as it is only."""
-
-    def load_choice(choice: ModelChoice, progress: Progress, room: Room) -> LanguageModel:
-        if choice.name is not None or is_default:
-            return _load_model(
-                choice.name or None,
-                dtype=choice.dtype,
-                quantization=choice.quantization,
-                progress=progress,
-                room=room,
-            )
-        if choice == ModelChoice():
-            room.make(0)  # how much it needs, only its own function knows
-            return load(progress)
-        raise ModelLoadError(
-            "The page was started with a model in memory, which cannot be had in another number "
-            "format: choose one of the list."
-        )
-
-    return load_choice
-
-
-def _load_model(name: str | None = None, **options: Any) -> LanguageModel:
-    from decoding.models.loading import (
-        load_model,  # torch: to be imported by the thread that runs it
-    )
-
-    return load_model(name, **options)
 
 
 def _lent_device() -> Callable[[Any], Any] | None:
@@ -270,23 +226,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.memory_budget,
     )
 
-    def load(choice: ModelChoice, progress: Progress, room: Room | None = None) -> LanguageModel:
-        is_own = choice.name is None
-        return _load_model(
-            options.model if is_own else choice.name or None,
-            device=options.device,
-            dtype=options.dtype if is_own and choice.dtype == "auto" else choice.dtype,
-            quantization=choice.quantization,
-            progress=progress,
-            room=room,
-        )
-
-    own = ModelChoice(quantization=options.quantization)
-    demo = build_app(
-        lambda progress: load(own, progress), limits=limits, offer=offer, load_choice=load
+    source = ModelSource(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,
+        quantization=options.quantization,
     )
+    demo = build_app(source, limits=limits, offer=offer)
     if _lent_device() is not None:
-        demo.model.wait()  # weights are handed to ZeroGPU once, when the server starts
+        demo.model.shared.wait()  # weights are handed to ZeroGPU once, when the server starts
     _app, address, _share = demo.launch(
         prevent_thread_lock=True,
         **launch_options(

@@ -48,7 +48,7 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
         "the most a visitor may ask for (%(default)s)",
     )
     add("max-prompt-chars", _positive, limits.prompt_chars, "longest prompt taken (%(default)s)")
-    add("max-queue", _not_negative, limits.waiting, "runs that may wait in line (%(default)s)")
+    add("max-queue", _not_negative, limits.waiting, "runs that may wait in the queue (%(default)s)")
     _add_any_model(parser)
     options = parser.parse_args(argv)
     if options.any_model is None:

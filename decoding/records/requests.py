@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from decoding.records.model_facts import ModelFacts
 
+# These settings belong to a whole run: none of them can change in its midst.
+FIXED_IN_A_RUN = ("seed", "top_candidates", "use_cache", "cache_implementation", "cache_config")
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -115,6 +118,8 @@ class ContinueOrder:
         token_id: that this step takes, whatever the settings would choose; `None` lets them.
         steps: how many inferences at most; `None` until an end.
         generation: fields of `GenerationConfig` from this step on; `None` for those in force.
+        known: how many steps of each branch's own whoever orders has; those it lacks come first.
+            `None` where it lacks none.
     """
 
     branch: int
@@ -122,6 +127,7 @@ class ContinueOrder:
     token_id: int | None = None
     steps: int | None = None
     generation: dict[str, Any] | None = None
+    known: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

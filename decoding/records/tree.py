@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 from decoding.records.step import DecodingStep
 
@@ -72,6 +73,29 @@ class Branch:
         return self.at + len(self.steps)
 
 
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """One step with all that it adds to its run's tree: whoever takes these needs no tree.
+
+    Attributes:
+        step: as it was decoded, or measured.
+        branch: number of the branch that it is in.
+        parent, at: of that branch, as in `Branch`.
+        changes: of the settings before it.
+        restorations: what it took to have the cache ready for it.
+        is_late: an earlier stream had recorded it and not handed it over; what is written now
+            is elsewhere.
+    """
+
+    step: DecodingStep
+    branch: int = 0
+    parent: int | None = None
+    at: int = 0
+    changes: tuple[SettingsChange, ...] = ()
+    restorations: tuple[Restoration, ...] = ()
+    is_late: bool = False
+
+
 def given_tokens(path: Iterable[DecodingStep]) -> int:
     """How many steps at the beginning of a path are of a text that was given, as a prompt is.
 
@@ -121,6 +145,26 @@ class DecodingTree:
             following = branch.parent
         return [step for part in reversed(parts) for step in part]
 
+    def run_step(self, number: int, index: int, *, is_late: bool = False) -> RunStep:
+        """One step of a branch's own, with what was recorded before it."""
+        branch = self.branches[number]
+        return RunStep(
+            branch.steps[index - branch.at],
+            number,
+            branch.parent,
+            branch.at,
+            _recorded_at(branch.changes, index),
+            _recorded_at(branch.restorations, index),
+            is_late,
+        )
+
+    def late_steps(self, known: Sequence[int]) -> Iterator[RunStep]:
+        """What somebody lacks who knows so many steps of each branch's own, in order."""
+        for branch in self.branches:
+            count = known[branch.number] if branch.number < len(known) else 0
+            for index in range(branch.at + count, branch.length):
+                yield self.run_step(branch.number, index, is_late=True)
+
     def parting(self, one: int, other: int) -> int:
         """Index of the first step at which two branches chose differently, or one ends."""
         pairs = zip(self.path(one), self.path(other), strict=False)
@@ -153,3 +197,12 @@ class DecodingTree:
         ].at:
             number = parent
         return number
+
+
+Recorded = TypeVar("Recorded", Restoration, SettingsChange)
+
+
+def _recorded_at(records: list[Recorded], index: int) -> tuple[Recorded, ...]:
+    """Those of one step, of records in the steps' order."""
+    first = bisect_left(records, index, key=lambda record: record.index)
+    return tuple(takewhile(lambda record: record.index == index, records[first:]))

@@ -17,7 +17,7 @@ from decoding.core.detokenizer import token_piece, token_text
 from decoding.core.generation import Generation
 from decoding.core.inference import OnPrefill
 from decoding.records.errors import GenerationConfigError, LogitsError, SessionError
-from decoding.records.requests import InspectRequest
+from decoding.records.requests import FIXED_IN_A_RUN, InspectRequest
 from decoding.records.step import Candidate
 from decoding.records.tree import Restoration
 from decoding.session.processors import SETTING_OF
@@ -31,7 +31,7 @@ FOUND_LISTED = 50
 _TRIED_KEPT = 8
 # No distribution depends on them, and to prepare stop strings takes a look at every token.
 _WITHOUT = {"stop_strings": None, "max_time": None}
-_NOT_TRIED = {*_WITHOUT, "seed", "use_cache", "cache_implementation", "cache_config"}
+_NOT_TRIED = {*_WITHOUT, *FIXED_IN_A_RUN}
 
 
 @dataclass(frozen=True, slots=True)

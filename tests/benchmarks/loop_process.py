@@ -132,7 +132,7 @@ class ServedApp(PlainScript):
         self._script: tuple[int, float, int] | None = None
         self._recorded: list[Any] = []
         self._loop = iter(())
-        self._model.wait()
+        self._model.shared.wait()
         stream = self._worker.stream
         self._worker.stream = lambda start: stream(lambda ended: self._watched(start(ended)))
         options = {**app.launch_options(port=free_port()), "prevent_thread_lock": True}
@@ -161,8 +161,7 @@ class ServedApp(PlainScript):
         Only the model is replaced: the frames, the server and the page are the real ones.
         """
         self._script = (at_once, a_second, total)
-        # A page takes from the stream what is in no tree; and no session hears of a pause.
-        self._model.tree = lambda _run: None
+        # No session hears of a pause.
         self._model.pause = lambda _run: self._paused.set()
 
     def _watched(self, events: Iterator[Any]) -> Iterator[Any]:
@@ -182,9 +181,11 @@ class ServedApp(PlainScript):
         self, events: Iterator[Any], prompt: int, at_once: int, a_second: float, total: int
     ) -> Iterator[Any]:
         if not self._recorded:
-            self._recorded = list(islice(events, RECORDED_STEPS))
+            self._recorded = [event.step for event in islice(events, RECORDED_STEPS)]
         events.close()  # type: ignore[attr-defined]
         decoded = self._recorded[1:]
+        from decoding.records.tree import RunStep
+
         began = time.monotonic()
         self._paused.clear()
         for index in range(total):
@@ -196,7 +197,7 @@ class ServedApp(PlainScript):
             each = step.kv_cache.bytes // step.kv_cache.tokens
             size = replace(step.kv_cache, tokens=prompt + index, bytes=each * (prompt + index))
             reason = "length" if index == total - 1 else None
-            yield replace(step, index=index, kv_cache=size, finish_reason=reason)
+            yield RunStep(replace(step, index=index, kv_cache=size, finish_reason=reason))
 
 
 def main() -> None:

@@ -27,6 +27,8 @@ from browser_page import (
 from tiny import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, forecast_memory
+from decoding.live.model_source import GivenModel
+from decoding.records.requests import ModelChoice
 
 pytestmark = BROWSER_MARKS
 
@@ -234,14 +236,17 @@ def test_a_refused_model_is_told_as_text_and_the_old_one_stays(
 
 
 def test_a_load_that_is_cancelled_leaves_the_old_model(visit: Visit, serve: Serve) -> None:
-    def load_slowly(_choice: Any, progress: Any, _room: Any) -> LanguageModel:
-        for done in range(1, 200):
-            progress("load", done, 200)
-            time.sleep(0.05)
-        raise AssertionError("nobody cancelled")
+    class LoadsSlowly(GivenModel):
+        def load(self, choice: ModelChoice, progress: Any, room: Any) -> LanguageModel:
+            if choice == ModelChoice():
+                return super().load(choice, progress, room)
+            for done in range(1, 200):
+                progress("load", done, 200)
+                time.sleep(0.05)
+            raise AssertionError("nobody cancelled")
 
     lm = LanguageModel(tiny_model("llama"), byte_tokenizer(), name="kept")
-    page = visit(serve(lm, load_choice=load_slowly))
+    page = visit(serve(LoadsSlowly(lm)))
     choose_model(page, "some/model")
     shows(page, "#status .note", "Loading the model")
     page.wait_for_selector("#status .note progress")

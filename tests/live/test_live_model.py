@@ -1,6 +1,7 @@
 """The shared model: loading, failing and trying again, the head of a run, a lent accelerator."""
 
 import gc
+import math
 import pickle
 import random
 import threading
@@ -14,9 +15,10 @@ from tiny import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, decode
 from decoding.core.description import model_facts
-from decoding.live import live_model
+from decoding.live import interruptions, live_model
 from decoding.live.kept_sessions import SessionRegistry
 from decoding.live.live_model import LiveModel
+from decoding.live.model_source import GivenModel
 from decoding.records.errors import ContextLengthError, DownloadError, PromptError, SessionError
 from decoding.records.requests import (
     ContinueOrder,
@@ -26,6 +28,7 @@ from decoding.records.requests import (
     ScoreRequest,
 )
 from decoding.records.trace_file import read_trace, trace_json
+from decoding.records.tree import RunStep
 from decoding.strategies.scoring import score, scored_ids
 
 GREEDY = {"do_sample": False, "max_new_tokens": 6}
@@ -36,7 +39,7 @@ def live():
     made = []
 
     def make(load, **options):
-        made.append(LiveModel(load, **options))
+        made.append(LiveModel(GivenModel(load), **options))
         return made[-1]
 
     yield make
@@ -45,10 +48,15 @@ def live():
 
 
 def drain(stream):
+    """The head, where it comes, and the steps as they were decoded."""
+    return take_until(stream, math.inf)
+
+
+def take_until(stream, count):
     events = []
-    while not stream.done:
+    while len(events) < count and not stream.done:
         events += stream.take(5)
-    return events
+    return [event.step if isinstance(event, RunStep) else event for event in events]
 
 
 def no_progress(done, total):
@@ -101,7 +109,7 @@ def test_progress_of_loading_is_told(live, tiny_lm):
     gate = threading.Event()
     model = live(lambda progress: (gate.wait(), load(progress))[1])
     gate.set()
-    model.wait()
+    model.shared.wait()
     assert [(s.state, s.stage, s.progress) for s in seen] == [
         ("loading", "download", (5, 10)),
         ("loading", "load", None),
@@ -120,7 +128,7 @@ def test_a_failed_load_is_told_and_tried_again(live, tiny_lm):
         return tiny_lm
 
     model = live(load)
-    model.wait()
+    model.shared.wait()
     assert str(model.status.error).startswith("No network")
     with pytest.raises(DownloadError, match="No network"):
         drain(model.stream("run", RunRequest("a", GREEDY, 0), no_progress))
@@ -190,7 +198,7 @@ def test_an_error_from_a_lent_accelerator_keeps_its_sentence(live):
 
 def test_each_run_tells_the_facts_of_when_the_model_was_loaded(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
-    model.wait()
+    model.shared.wait()
     request = RunRequest("Hi", GREEDY, seed=0)
     for _ in range(2):
         head = drain(model.stream("run", request, no_progress))[0]
@@ -207,9 +215,9 @@ def ids(events):
     return [event.token_id for event in events if not isinstance(event, RunHead)]
 
 
-def take_until(stream, count):
+def all_of(stream):
     events = []
-    while len(events) < count and not stream.done:
+    while not stream.done:
         events += stream.take(5)
     return events
 
@@ -249,6 +257,39 @@ def test_a_paused_run_hands_over_all_it_decoded_and_goes_on(live, tiny_lm):
     assert ids(events + more) == expected(tiny_lm)
 
 
+def test_a_step_brings_all_that_it_adds_to_the_tree(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    head, *first = all_of(run(model, max_new_tokens=6, min_new_tokens=6))
+    assert isinstance(head, RunHead)
+    assert [(step.branch, step.parent, step.at) for step in first] == [(0, None, 0)] * 6
+    changes = [change for step in first for change in step.changes]
+    assert [change.index for change in changes] == [0]
+    assert changes[0].settings["seed"] == 3
+    greedy = {**LONG, "do_sample": False}
+    other = all_of(go_on(model, ContinueOrder(0, 2, 65, steps=2, generation=greedy)))
+    assert [(step.branch, step.parent, step.at) for step in other] == [(1, 0, 2)] * 2
+    assert [len(step.changes) for step in other] == [1, 0]
+    assert [restored.index for restored in other[0].restorations] == [2]
+    tree = model.tree("run")
+    assert [step.step for step in first + other] == tree.branches[0].steps + tree.branches[1].steps
+
+
+def test_what_no_stream_handed_over_comes_before_what_is_new(live, tiny_lm):
+    model = live(lambda progress: tiny_lm)
+    stream = run(model)
+    taken = len(take_until(stream, 3)) - 1
+    stream.close()
+    while not stream.done:
+        stream.take(5)  # and nobody keeps it
+    lost = model.tree("run").branches[0].length - taken
+    assert lost > 0
+    order = ContinueOrder(0, 1, steps=2, known=(taken,))
+    events = all_of(model.resume("run", order, no_progress))
+    assert [event.is_late for event in events] == [True] * lost + [False] * 2
+    assert [event.step.index for event in events] == [*range(taken, taken + lost), 1, 2]
+    assert [event.branch for event in events] == [0] * lost + [1] * 2
+
+
 def test_a_run_of_so_many_steps_goes_on_at_its_end_wherever_that_is(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
     request = RunRequest("Hi", LONG, 3)
@@ -261,7 +302,7 @@ def test_a_run_of_so_many_steps_goes_on_at_its_end_wherever_that_is(live, tiny_l
 
 def test_a_pause_ends_what_waits_in_line_too(live, tiny_lm):
     model = live(lambda progress: tiny_lm)
-    model.wait()
+    model.shared.wait()
     gate = held_back(model)
     stream = run(model)
     model.pause("run")
@@ -421,7 +462,7 @@ def test_a_step_is_looked_at_while_the_run_goes_on(live, tiny_lm):
 
 
 def test_a_look_ends_once_it_has_held_up_others_for_long(live, tiny_lm, monkeypatch):
-    monkeypatch.setattr(live_model, "SECONDS_OF_OTHERS", 0)
+    monkeypatch.setattr(interruptions, "SECONDS_OF_OTHERS", 0)
     sessions = SessionRegistry(idle_seconds=0)
     model = live(lambda progress: tiny_lm, sessions=sessions)
     events = drain(model.stream("run", RunRequest("a" * 200, GREEDY, 3), no_progress))

@@ -18,6 +18,7 @@ from tiny import byte_tokenizer, tiny_model
 from decoding import LanguageModel, ModelLoadError, ModelTooLargeError, decode, load_model
 from decoding.live.live_model import LiveModel
 from decoding.live.loaded_models import forget_frames
+from decoding.live.model_source import GivenModel, ModelSource
 from decoding.models import fit as room_of_fit
 from decoding.records.errors import SessionError
 from decoding.records.requests import ContinueOrder, InspectRequest, ModelChoice, RunRequest
@@ -41,31 +42,24 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return names
 
 
-class Loads:
+class Loads(ModelSource):
     """What the page hands to the live model, with a record of each load."""
 
     def __init__(self, own: str) -> None:
+        super().__init__(own)
         self.own = own
         self.begun: list[str] = []
         self.models: list[weakref.ref[Any]] = []
         self.on_load: Callable[[int, int], None] = lambda done, total: None
 
-    def __call__(self, progress: Any) -> LanguageModel:
-        return self._load(self.own, progress)
-
-    def choice(self, choice: ModelChoice, progress: Any, room: Any) -> LanguageModel:
-        return self._load(choice.name or self.own, progress, choice.quantization, room)
-
-    def _load(
-        self, name: str, progress: Any, quantization: str | None = None, room: Any = None
-    ) -> LanguageModel:
-        self.begun.append(Path(name).name)
+    def load(self, choice: ModelChoice, progress: Any, room: Any) -> LanguageModel:
+        self.begun.append(Path(choice.name or self.own).name)
 
         def told(stage: Any, done: int, total: int) -> None:
             progress(stage, done, total)
             self.on_load(done, total)
 
-        lm = load_model(name, quantization=quantization, progress=told, room=room)
+        lm = super().load(choice, told, room)
         self.models.append(weakref.ref(lm.model))
         return lm
 
@@ -85,8 +79,8 @@ def live(loads: Loads) -> Iterator[Callable[..., LiveModel]]:
     made: list[LiveModel] = []
 
     def make(**options: Any) -> LiveModel:
-        made.append(LiveModel(loads, load_choice=loads.choice, **options))
-        made[-1].wait()
+        made.append(LiveModel(loads, **options))
+        made[-1].shared.wait()
         return made[-1]
 
     yield make
@@ -121,7 +115,7 @@ def test_a_choice_takes_the_models_place(live: Any, loads: Loads, folders: dict[
             alive.append(loads.alive)
 
     loads.on_load = look
-    statuses = drain(model.switch(ModelChoice(folders["qwen3"])))
+    statuses = drain(model.shared.switch(ModelChoice(folders["qwen3"])))
     assert [status.state for status in statuses] == ["loading", "ready"]
     assert name_of(model) == "qwen3"
     assert alive == [0], "the old one was there when the new one was read"
@@ -136,10 +130,10 @@ def test_the_operators_own_can_be_switched_back_to(
     live: Any, loads: Loads, folders: dict[str, str]
 ) -> None:
     model = live()
-    drain(model.switch(ModelChoice(folders["qwen3"])))
-    drain(model.switch(ModelChoice()))
+    drain(model.shared.switch(ModelChoice(folders["qwen3"])))
+    drain(model.shared.switch(ModelChoice()))
     assert name_of(model) == "llama"
-    drain(model.switch(ModelChoice()))
+    drain(model.shared.switch(ModelChoice()))
     assert loads.begun == ["llama", "qwen3", "llama"], "what is loaded is not loaded again"
     assert loads.alive == 1
 
@@ -150,10 +144,10 @@ def test_a_refused_choice_leaves_the_model_where_it_is(
     model = live()
     facts, here = model.status.facts, loads.models[0]()
     with pytest.raises(ModelLoadError, match="no folder"):
-        drain(model.switch(ModelChoice("./nowhere")))
+        drain(model.shared.switch(ModelChoice("./nowhere")))
     monkeypatch.setattr(room_of_fit, "free_memory", lambda device: 1_000)
     with pytest.raises(ModelTooLargeError):
-        drain(model.switch(ModelChoice(folders["qwen3"])))
+        drain(model.shared.switch(ModelChoice(folders["qwen3"])))
     assert model.status.facts is facts
     assert name_of(model) == "llama"
     assert loads.models[0]() is here
@@ -165,13 +159,18 @@ def test_a_model_that_somebody_holds_does_not_make_way(
 ) -> None:
     held = load_model(folders["llama"])
     free = room_of_fit.ROOM_TO_COMPUTE_BYTES + held.weight_bytes // 2
-    loads = Loads(folders["llama"])
-    model = LiveModel(lambda progress: held, load_choice=loads.choice)
+
+    class Holding(Loads):
+        def load(self, choice: ModelChoice, progress: Any, room: Any) -> LanguageModel:
+            return held if choice == ModelChoice() else super().load(choice, progress, room)
+
+    loads = Holding(folders["llama"])
+    model = LiveModel(loads)
     try:
-        model.wait()
+        model.shared.wait()
         monkeypatch.setattr(room_of_fit, "free_memory", lambda device: free)
         with pytest.raises(ModelTooLargeError):
-            drain(model.switch(ModelChoice(folders["qwen3"])))
+            drain(model.shared.switch(ModelChoice(folders["qwen3"])))
         assert name_of(model) == "llama"
         assert loads.models == []
     finally:
@@ -183,7 +182,7 @@ def test_when_the_new_one_fails_the_old_one_is_loaded_again(
 ) -> None:
     model = live()
     with pytest.raises(ModelLoadError, match="weights of broken"):
-        drain(model.switch(ModelChoice(folders["broken"])))
+        drain(model.shared.switch(ModelChoice(folders["broken"])))
     assert name_of(model) == "llama"
     assert loads.begun == ["llama", "broken", "llama"]
     assert loads.alive == 1
@@ -201,7 +200,7 @@ def test_a_choice_that_cannot_run_is_given_up(
 
     monkeypatch.setattr("decoding.live.shared_model._warm_up", fail)
     with pytest.raises(ModelLoadError, match="cannot run"):
-        drain(model.switch(ModelChoice(folders["qwen3"])))
+        drain(model.shared.switch(ModelChoice(folders["qwen3"])))
     assert name_of(model) == "llama"
     assert loads.alive == 1
 
@@ -218,7 +217,7 @@ def test_a_load_that_is_stopped_half_way_is_undone(
             stopped.wait(20)
 
     loads.on_load = wait_half_way
-    stream = model.switch(ModelChoice(folders["qwen3"]))
+    stream = model.shared.switch(ModelChoice(folders["qwen3"]))
     assert half_way.wait(60)
     assert model.status.state == "loading"
     stream.close()
@@ -247,7 +246,7 @@ def test_a_load_that_is_stopped_at_its_very_end_is_undone(
         return real(lm, *rest)
 
     monkeypatch.setattr(where, waits)
-    stream = model.switch(ModelChoice(folders["qwen3"]))
+    stream = model.shared.switch(ModelChoice(folders["qwen3"]))
     assert at_the_end.wait(20)
     stream.close()
     stopped.set()
@@ -263,13 +262,29 @@ def test_one_that_waits_in_line_and_is_closed_never_loads(
     model = live()
     gate = threading.Event()
     first = model.worker.submit(gate.wait)
-    stream = model.switch(ModelChoice(folders["qwen3"]))
+    stream = model.shared.switch(ModelChoice(folders["qwen3"]))
     assert stream.position == 1
     stream.close()
     gate.set()
     first.result(10)
     assert drain(stream) == []
     assert loads.begun == ["llama"]
+
+
+def test_the_operators_own_comes_back_in_the_operators_form(
+    folders: dict[str, str],
+) -> None:
+    model = LiveModel(ModelSource(folders["llama"], quantization="8bit", dtype="float32"))
+    try:
+        model.shared.wait()
+        drain(model.shared.switch(ModelChoice(folders["qwen3"])))
+        drain(model.shared.switch(ModelChoice()))
+        assert model.status.facts is not None
+        assert (name_of(model), model.status.facts.quantization) == ("llama", "8bit")
+        plain = drain(model.shared.use_alone(lambda load, _: iter([load(None).quantization])))
+        assert plain == [None], "a comparison asks for its own form"
+    finally:
+        model.worker.shutdown()
 
 
 # --- a budget -----------------------------------------------------------------------------
@@ -281,15 +296,15 @@ def test_a_budget_keeps_what_was_used_last(
     size = load_model(folders["llama"]).weight_bytes
     model = live(budget=int(2.5 * size))
     qwen, gpt = ModelChoice(folders["qwen3"]), ModelChoice(folders["gpt2"])
-    drain(model.switch(qwen))
+    drain(model.shared.switch(qwen))
     assert loads.alive == 2
-    drain(model.switch(ModelChoice()))
+    drain(model.shared.switch(ModelChoice()))
     assert loads.begun == ["llama", "qwen3"], "it was kept"
-    drain(model.switch(gpt))
+    drain(model.shared.switch(gpt))
     assert loads.alive == 2
-    drain(model.switch(ModelChoice()))
+    drain(model.shared.switch(ModelChoice()))
     assert loads.begun == ["llama", "qwen3", "gpt2"]
-    drain(model.switch(qwen))
+    drain(model.shared.switch(qwen))
     assert loads.begun == ["llama", "qwen3", "gpt2", "qwen3"], "it was used longest ago"
 
 
@@ -299,18 +314,18 @@ def test_the_operators_own_comes_back_beside_what_fits(
     size = load_model(folders["llama"]).weight_bytes
     model = live(budget=int(2.5 * size))
     gpt = ModelChoice(folders["gpt2"])
-    drain(model.switch(ModelChoice(folders["qwen3"])))
-    drain(model.switch(gpt))
-    drain(model.switch(ModelChoice()))
+    drain(model.shared.switch(ModelChoice(folders["qwen3"])))
+    drain(model.shared.switch(gpt))
+    drain(model.shared.switch(ModelChoice()))
     assert loads.begun == ["llama", "qwen3", "gpt2", "llama"], "it had to make way"
-    drain(model.switch(gpt))
+    drain(model.shared.switch(gpt))
     assert loads.begun == ["llama", "qwen3", "gpt2", "llama"], "only the oldest made way"
 
 
 def test_what_is_larger_than_the_budget_is_refused(live: Any, folders: dict[str, str]) -> None:
     model = live(budget=1_000)
     with pytest.raises(ModelTooLargeError, match="the operator allows"):
-        drain(model.switch(ModelChoice(folders["qwen3"])))
+        drain(model.shared.switch(ModelChoice(folders["qwen3"])))
     assert name_of(model) == "llama"
 
 
@@ -324,7 +339,7 @@ def test_work_gets_the_model_on_the_worker_s_thread(live: Any) -> None:
         yield lm.name, threading.current_thread().name
         yield is_stopped()
 
-    assert drain(model.work(make)) == [("llama", "torch"), False]
+    assert drain(model.shared.use(make)) == [("llama", "torch"), False]
 
 
 def alone(loads: Loads, log: list[Any]) -> Callable[..., Iterator[str]]:
@@ -344,7 +359,7 @@ def test_work_alone_has_the_memory_to_itself_and_the_model_comes_back(
 ) -> None:
     model = live()
     log: list[Any] = []
-    assert drain(model.work_alone(alone(loads, log))) == ["None", "8bit"]
+    assert drain(model.shared.use_alone(alone(loads, log))) == ["None", "8bit"]
     assert log == [0, ("llama", None, 1), ("llama", "8bit", 1)]
     assert name_of(model) == "llama"
     assert loads.alive == 1
@@ -359,7 +374,7 @@ def test_the_model_comes_back_when_work_alone_fails_or_is_stopped(live: Any, loa
         raise ModelLoadError("Enough.")
 
     with pytest.raises(ModelLoadError, match="Enough"):
-        drain(model.work_alone(fails))
+        drain(model.shared.use_alone(fails))
     assert name_of(model) == "llama"
     assert loads.alive == 1
 
@@ -367,7 +382,7 @@ def test_the_model_comes_back_when_work_alone_fails_or_is_stopped(live: Any, loa
         while True:
             yield load(None).name
 
-    stream = model.work_alone(endless)
+    stream = model.shared.use_alone(endless)
     assert stream.take(60)
     stream.close()
     drain(stream)
@@ -375,19 +390,19 @@ def test_the_model_comes_back_when_work_alone_fails_or_is_stopped(live: Any, loa
     assert loads.alive == 1
 
 
-def test_a_model_given_in_memory_is_the_only_one(tiny_lm: LanguageModel) -> None:
-    model = LiveModel(lambda progress: tiny_lm)
+def test_a_model_given_in_memory_has_one_form(tiny_lm: LanguageModel) -> None:
+    model = LiveModel(GivenModel(tiny_lm))
     try:
-        with pytest.raises(ModelLoadError, match="start it with the model's name"):
-            drain(model.switch(ModelChoice("some/one")))
+        with pytest.raises(ModelLoadError, match="another number format"):
+            drain(model.shared.switch(ModelChoice(quantization="8bit")))
         assert name_of(model) == "tiny-llama"
 
         def make(load: Any, is_stopped: Any) -> Iterator[str]:
             yield load(None).name
             load("8bit")
 
-        with pytest.raises(ModelLoadError, match="start it with the model's name"):
-            drain(model.work_alone(make))
+        with pytest.raises(ModelLoadError, match="another number format"):
+            drain(model.shared.use_alone(make))
         assert name_of(model) == "tiny-llama"
     finally:
         model.worker.shutdown()
@@ -398,9 +413,9 @@ def test_where_an_accelerator_is_lent_there_is_one_model_and_no_work(
 ) -> None:
     model = live(on_device=lambda steps: steps)
     for stream in (
-        model.switch(ModelChoice(folders["qwen3"])),
-        model.work(lambda lm, is_stopped: iter([1])),
-        model.work_alone(lambda load, is_stopped: iter([1])),
+        model.shared.switch(ModelChoice(folders["qwen3"])),
+        model.shared.use(lambda lm, is_stopped: iter([1])),
+        model.shared.use_alone(lambda load, is_stopped: iter([1])),
     ):
         with pytest.raises(ModelLoadError, match="lent for one run"):
             drain(stream)
@@ -426,7 +441,7 @@ def paused_run(model: LiveModel) -> list[int]:
 
 def on_from_two(model: LiveModel) -> list[int]:
     order = ContinueOrder(0, 2, steps=6, generation=dict(LONGER))
-    return ids(drain(model.resume("run", order, nothing)))
+    return ids(event.step for event in drain(model.resume("run", order, nothing)))
 
 
 def nothing(done: int, total: int) -> None:
@@ -449,7 +464,7 @@ def test_a_session_lets_its_model_go_and_takes_it_back(
             alive.append(loads.alive)
 
     loads.on_load = count_once
-    drain(model.switch(ModelChoice(folders["qwen3"])))
+    drain(model.shared.switch(ModelChoice(folders["qwen3"])))
     assert alive == [0], "the old one was there when the new one was read"
     assert loads.alive == 1
     with pytest.raises(SessionError, match=r"written by llama \(float32\), and now qwen3"):
@@ -457,7 +472,7 @@ def test_a_session_lets_its_model_go_and_takes_it_back(
     with pytest.raises(SessionError, match="llama"):
         model.inspect("run", InspectRequest(0, 1)).result(5)
     assert model.tree("run") is not None
-    drain(model.switch(ModelChoice()))
+    drain(model.shared.switch(ModelChoice()))
     assert before[:2] + on_from_two(model) == expected(folders["llama"])
     assert loads.alive == 1
 
@@ -467,11 +482,11 @@ def test_a_session_of_a_model_that_stays_in_memory_keeps_its_cache(
 ) -> None:
     model = live(budget=int(2.5 * load_model(folders["llama"]).weight_bytes))
     before = paused_run(model)
-    drain(model.switch(ModelChoice(folders["qwen3"])))
+    drain(model.shared.switch(ModelChoice(folders["qwen3"])))
     assert loads.alive == 2
     with pytest.raises(SessionError, match="now qwen3"):
         on_from_two(model)
-    drain(model.switch(ModelChoice()))
+    drain(model.shared.switch(ModelChoice()))
     assert before[:2] + on_from_two(model) == expected(folders["llama"])
     restored = model.tree("run").branches[-1].restorations
     assert [restoration.fed_tokens for restoration in restored] == [0]
@@ -481,7 +496,7 @@ def test_a_refused_switch_costs_a_session_nothing(live: Any, folders: dict[str, 
     model = live()
     paused_run(model)
     with pytest.raises(ModelLoadError, match="no folder"):
-        drain(model.switch(ModelChoice("./nowhere")))
+        drain(model.shared.switch(ModelChoice("./nowhere")))
     on_from_two(model)
     restored = model.tree("run").branches[-1].restorations
     assert [restoration.fed_tokens for restoration in restored] == [0]
@@ -493,7 +508,7 @@ def test_a_failed_switch_leaves_a_session_that_goes_on(
     model = live()
     before = paused_run(model)
     with pytest.raises(ModelLoadError, match="weights of broken"):
-        drain(model.switch(ModelChoice(folders["broken"])))
+        drain(model.shared.switch(ModelChoice(folders["broken"])))
     assert before[:2] + on_from_two(model) == expected(folders["llama"])
     assert loads.alive == 1
 
@@ -512,7 +527,7 @@ def test_work_alone_has_the_memory_of_the_sessions_too(
             seen.append(model.inspect("run", InspectRequest(0, 1)))
             yield item
 
-    drain(model.work_alone(looked_at_meanwhile))
+    drain(model.shared.use_alone(looked_at_meanwhile))
     assert log == [0, ("llama", None, 1), ("llama", "8bit", 1)]
     with pytest.raises(SessionError, match="not in memory just now"):
         seen[0].result(5)

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from decoding.live.worker import ASIDE_SECONDS, ASIDES_IN_A_ROW, IsStopped, Stopped, Stream, Worker
+from decoding.live.stream import IsStopped, Stopped, Stream
+from decoding.live.worker import BACKGROUND_IN_A_ROW, BACKGROUND_SECONDS, Worker
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_a_stream_closed_before_the_thread_looked_never_starts(worker: Worker) -
     tap = Tap(1)
     stream: Stream[int] = Stream(worker, tap)
     stream.close()
-    stream._run()
+    stream.run()
     assert stream.done
     assert not tap.reached.is_set()
 
@@ -209,30 +210,30 @@ def test_take_waits_no_longer_than_asked(worker: Worker) -> None:
     take_all(stream)
 
 
-# --- asides -------------------------------------------------------------------------------
+# --- background tasks ---------------------------------------------------------------------
 
 
-def test_an_aside_runs_at_once_while_nothing_else_does(worker: Worker) -> None:
-    name = worker.aside(lambda: threading.current_thread().name)
+def test_a_background_task_runs_at_once_while_nothing_else_does(worker: Worker) -> None:
+    name = worker.submit_background(lambda: threading.current_thread().name)
     assert name.result(5) == "test"
-    assert worker.aside(int, "7").result(5) == 7
+    assert worker.submit_background(int, "7").result(5) == 7
 
 
-def test_an_aside_runs_between_two_items_of_a_stream(worker: Worker) -> None:
+def test_a_background_task_runs_between_two_items_of_a_stream(worker: Worker) -> None:
     tap = Tap(3)
     stream = worker.stream(tap)
     assert tap.reached.wait(5)
-    aside, behind = worker.aside(threading.current_thread), worker.submit(int)
-    assert not aside.done(), "the first item is still being made"
+    task, behind = worker.submit_background(threading.current_thread), worker.submit(int)
+    assert not task.done(), "the first item is still being made"
     tap.go.release()
-    assert aside.result(5).name == "test"
+    assert task.result(5).name == "test"
     assert not stream.done
     assert not behind.done(), "what stands in line waits for the whole stream"
     tap.go.release(2)
     assert take_all(stream) == [0, 1, 2]
 
 
-def test_many_asides_do_not_hold_up_the_stream(worker: Worker) -> None:
+def test_many_background_tasks_do_not_hold_up_the_stream(worker: Worker) -> None:
     order: list[str] = []
     begun, asked = threading.Event(), threading.Event()
 
@@ -245,38 +246,38 @@ def test_many_asides_do_not_hold_up_the_stream(worker: Worker) -> None:
 
     stream = worker.stream(start)
     assert begun.wait(5)
-    asides = [worker.aside(order.append, "aside") for _ in range(100)]
+    tasks = [worker.submit_background(order.append, "background") for _ in range(100)]
     behind = worker.submit(order.append, "job")
     asked.set()
     assert take_all(stream) == list(range(10))
     behind.result(5)
-    asides[-1].result(5)
+    tasks[-1].result(5)
     items = [place for place, what in enumerate(order) if what == "item"]
     gaps = [b - a - 1 for a, b in itertools.pairwise(items)]
-    assert all(1 <= gap <= ASIDES_IN_A_ROW for gap in gaps)
+    assert all(1 <= gap <= BACKGROUND_IN_A_ROW for gap in gaps)
     assert order.index("job") < len(order) - 1, "the line's next job waits for a few only"
-    assert order.count("aside") == 100
+    assert order.count("background") == 100
 
 
-def test_slow_asides_come_one_by_one(worker: Worker) -> None:
+def test_slow_background_tasks_come_one_by_one(worker: Worker) -> None:
     order: list[str] = []
     tap = Tap(3)
     stream = worker.stream(tap)
     assert tap.reached.wait(5)
 
     def slow() -> None:
-        time.sleep(1.5 * ASIDE_SECONDS)
-        order.append("aside")
+        time.sleep(1.5 * BACKGROUND_SECONDS)
+        order.append("background")
 
     for _ in range(2):
-        worker.aside(slow)
+        worker.submit_background(slow)
     for item in range(3):
         tap.reached.clear()
         tap.go.release()
         assert stream.take(5) == [item]
         assert item == 2 or tap.reached.wait(5)
         order.append("item")
-    assert order[:4] == ["aside", "item", "aside", "item"]
+    assert order[:4] == ["background", "item", "background", "item"]
 
 
 def test_a_look_sees_what_it_holds_up_and_that_it_was_given_up(worker: Worker) -> None:
@@ -290,7 +291,7 @@ def test_a_look_sees_what_it_holds_up_and_that_it_was_given_up(worker: Worker) -
         return [worker.holds_up, is_given_up()]
 
     worker.submit(int).result(5)
-    future = worker.look(look)
+    future = worker.submit_cancellable(look)
     assert begun.wait(5)
     waiting = worker.submit(int)
     go.set()
@@ -300,7 +301,7 @@ def test_a_look_sees_what_it_holds_up_and_that_it_was_given_up(worker: Worker) -
 
     begun.clear()
     go.clear()
-    future = worker.look(look)
+    future = worker.submit_cancellable(look)
     assert begun.wait(5)
     assert not future.cancel(), "it runs, and is told all the same"
     go.set()
@@ -311,7 +312,7 @@ def test_a_look_between_two_items_holds_up_their_stream(worker: Worker) -> None:
     tap = Tap()
     stream = worker.stream(tap)
     assert tap.reached.wait(5)
-    future = worker.look(lambda _: worker.holds_up)
+    future = worker.submit_cancellable(lambda _: worker.holds_up)
     tap.go.release()
     assert future.result(5)
     stream.close()
@@ -319,39 +320,39 @@ def test_a_look_between_two_items_holds_up_their_stream(worker: Worker) -> None:
     take_all(stream)
 
 
-def test_an_asides_error_is_its_caller_s_and_the_stream_goes_on(worker: Worker) -> None:
+def test_a_background_tasks_error_is_its_caller_s_and_the_stream_goes_on(worker: Worker) -> None:
     def fail() -> None:
         raise KeyError("lost")
 
     tap = Tap(2)
     stream = worker.stream(tap)
-    aside = worker.aside(fail)
+    task = worker.submit_background(fail)
     tap.go.release(2)
     assert take_all(stream) == [0, 1]
     with pytest.raises(KeyError, match="lost"):
-        aside.result(5)
+        task.result(5)
 
 
-def test_asides_that_wait_are_cancelled_at_the_end() -> None:
+def test_background_tasks_that_wait_are_cancelled_at_the_end() -> None:
     worker, tap = Worker(), Tap(1)
     worker.stream(tap)
     assert tap.reached.wait(5)
-    asides = [worker.aside(int) for _ in range(3 * ASIDES_IN_A_ROW)]
+    tasks = [worker.submit_background(int) for _ in range(3 * BACKGROUND_IN_A_ROW)]
     ending = threading.Thread(target=worker.shutdown)
     ending.start()
-    while not worker._has_ended:
+    while not worker.has_ended:
         time.sleep(0.01)
     tap.go.release()
     ending.join(5)
     assert not worker._thread.is_alive()
-    assert all(aside.cancelled() for aside in asides)
+    assert all(task.cancelled() for task in tasks)
     with pytest.raises(RuntimeError, match="shut down"):
-        worker.aside(int)
+        worker.submit_background(int)
 
 
-def test_a_chore_is_done_again_and_again_also_while_a_stream_runs() -> None:
+def test_a_periodic_task_is_done_again_and_again_also_while_a_stream_runs() -> None:
     done = threading.Semaphore(0)
-    worker = Worker("test", done.release, chore_seconds=0.01)
+    worker = Worker("test", done.release, period_seconds=0.01)
     try:
         assert all(done.acquire(timeout=5) for _ in range(3))
 
@@ -368,7 +369,7 @@ def test_a_chore_is_done_again_and_again_also_while_a_stream_runs() -> None:
         worker.shutdown(5)
 
 
-def test_a_failing_chore_is_logged_and_the_thread_lives_on(
+def test_a_failing_periodic_task_is_logged_and_the_thread_lives_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     failed = threading.Semaphore(0)
@@ -377,12 +378,12 @@ def test_a_failing_chore_is_logged_and_the_thread_lives_on(
         failed.release()
         raise KeyError("lost")
 
-    worker = Worker("test", fail, chore_seconds=0.01)
+    worker = Worker("test", fail, period_seconds=0.01)
     try:
         assert failed.acquire(timeout=5)
         assert failed.acquire(timeout=5)
         assert worker.submit(int, "7").result(5) == 7
-        assert "A chore failed" in caplog.text
+        assert "A background task failed" in caplog.text
     finally:
         worker.shutdown(5)
 
@@ -424,17 +425,17 @@ def _submit(worker: Worker, refs: list[Any]) -> None:
         worker.submit(work).result(5)
 
 
-def _aside(worker: Worker, refs: list[Any]) -> None:
+def _background(worker: Worker, refs: list[Any]) -> None:
     def work() -> None:
         held = Tensors()
         refs.append(weakref.ref(held))
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        worker.aside(work).result(5)
+        worker.submit_background(work).result(5)
 
 
-@pytest.mark.parametrize("use", [_run_to_the_end, _fail, _submit, _aside])
+@pytest.mark.parametrize("use", [_run_to_the_end, _fail, _submit, _background])
 def test_nothing_of_a_run_stays_alive_after_it(
     worker: Worker, use: Callable[[Worker, list[Any]], None]
 ) -> None:

@@ -15,7 +15,7 @@ import torch
 from tiny import byte_tokenizer, tiny_model
 
 from decoding import LanguageModel, load_model
-from decoding.live.worker import Stopped
+from decoding.live.stream import Stopped
 from decoding.models.progress import Interrupted, interruptible
 
 ROOT = Path(__file__).parents[2]

@@ -216,7 +216,7 @@ def test_a_download_is_stopped_half_way_and_taken_up_again(hub: Hub, tmp_path: P
     hub.seconds_a_chunk = 0.0005
     size = (hub.folder / "model.safetensors").stat().st_size
     code = """
-        from decoding.live.worker import Stopped
+        from decoding.live.stream import Stopped
         def stop(stage, done, total):
             if stage == "download" and 3 * done > total:
                 raise Stopped

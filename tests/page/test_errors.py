@@ -19,7 +19,8 @@ from decoding.models.fit import Room, check_fits
 from decoding.models.hub import _no_access, _no_such_model, _out_of_reach
 from decoding.models.placement import Placement
 from decoding.models.source import local_path
-from decoding.page.requests.settings import Limits, read_settings
+from decoding.page.requests.readers import read_settings
+from decoding.page.requests.settings import Limits
 from decoding.page.texts import LANGUAGES, texts
 from decoding.page.wire.frames import Message, error_message
 from decoding.records.requests import ContinueOrder

@@ -9,22 +9,18 @@ import pytest
 
 from decoding.page.files import ASSETS
 from decoding.page.jobs.job import MAX_POSITIONS, check_model, tokens_of
-from decoding.page.jobs.measurements import CachingWork
+from decoding.page.jobs.measurements import CachingJob
 from decoding.page.layout.components import Worded
+from decoding.page.layout.job_controls import build_memory_section
 from decoding.page.layout.model_controls import build_model_controls
 from decoding.page.layout.trust_controls import build_trust_section
-from decoding.page.layout.work_controls import build_memory_section
 from decoding.page.requests.model_choice import Offer, read_model_choice
-from decoding.page.requests.settings import (
-    PAGE_SETTINGS,
-    SETTINGS,
-    Limits,
-    RequestError,
-    read_request,
-    read_score_request,
-)
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import PAGE_SETTINGS, SETTINGS, Limits
 from decoding.page.texts import DEFAULT_LANGUAGE, LANGUAGES, examples, texts
-from decoding.page.wire.run_log import LastLogs, RunTokens
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunTokens
 
 
 def leaves(node, path=""):
@@ -88,7 +84,7 @@ def test_what_jobs_and_choices_refuse_is_said_in_every_language():
     messages = texts()[DEFAULT_LANGUAGE]["messages"]
     long = RunTokens([1] * MAX_POSITIONS, [(1, "a")], "m", "float32", 260)
     refusals = [
-        lambda: CachingWork(long, "none"),
+        lambda: CachingJob(long, "none"),
         lambda: tokens_of(LastLogs(), ""),
         lambda: check_model(SimpleNamespace(name="n", vocab_size=260), long),
         lambda: read_model_choice("x", "", "none", "auto", Offer()),
@@ -98,7 +94,7 @@ def test_what_jobs_and_choices_refuse_is_said_in_every_language():
         with pytest.raises(RequestError) as caught:
             refuse()
         assert placeholders(messages[caught.value.message_key]) == set(caught.value.message_values)
-    note = CachingWork(RunTokens([1], [(1, "a")] * 300, "m", "float32", 260), "none").note
+    note = CachingJob(RunTokens([1], [(1, "a")] * 300, "m", "float32", 260), "none").note
     assert placeholders(messages[note["key"]]) == set(note["args"])
     assert "model_kept" in messages
 

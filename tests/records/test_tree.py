@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decoding import DecodingStep, DecodingTree
-from decoding.records.tree import SettingsChange
+from decoding.records.tree import Restoration, SettingsChange
 
 
 def step(index: int, token_id: int) -> DecodingStep:
@@ -119,3 +119,26 @@ def test_a_path_is_as_long_as_its_branch_and_numbered_through(
         grow(tree, branch.number, list(range(more)))
         assert tokens(tree, branch.number) == before + list(range(more))
         assert [s.index for s in tree.path(branch.number)] == list(range(branch.length))
+
+
+def test_a_step_comes_with_its_branch_and_with_what_was_recorded_before_it(
+    tree: DecodingTree,
+) -> None:
+    changed = [SettingsChange(index, {"seed": index}) for index in (2, 3)]
+    tree.branches[1].changes.extend(changed)
+    tree.branches[1].restorations.append(Restoration(2, 9, 1, 0.5))
+    first, second = tree.run_step(1, 2), tree.run_step(1, 3)
+    assert (first.step, first.branch, first.parent, first.at) == (tree.path(1)[2], 1, 0, 2)
+    assert (first.changes, first.restorations) == ((changed[0],), (Restoration(2, 9, 1, 0.5),))
+    assert (second.changes, second.restorations) == ((changed[1],), ())
+    assert tree.run_step(0, 3).changes == ()
+
+
+def test_what_somebody_lacks_of_a_tree(tree: DecodingTree) -> None:
+    def lacking(*known: int) -> list[tuple[int, int]]:
+        return [(item.branch, item.step.index) for item in tree.late_steps(known)]
+
+    assert lacking(4, 2, 1) == []
+    assert lacking(3, 2) == [(0, 3), (2, 3)]
+    assert lacking() == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert all(item.is_late for item in tree.late_steps(()))

@@ -19,15 +19,12 @@ from transformers import DynamicCache
 
 import app
 from decoding import LanguageModel, decode
+from decoding.live.model_source import ModelSource
 from decoding.page import app as page_app
 from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.model_choice import Offer
-from decoding.page.requests.settings import (
-    PAGE_SETTINGS,
-    Limits,
-    read_request,
-    read_score_request,
-)
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.settings import PAGE_SETTINGS, Limits
 from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice
 from decoding.records.trace_file import LARGEST_BYTES
@@ -64,7 +61,7 @@ def served(slow_lm):
 def url(served):
     demo, url = served
     yield url
-    until(lambda: not demo.runs.line.streams)
+    until(lambda: not demo.runs.queue.streams)
     for visitor in list(demo.runs._kept):
         demo.runs.leave(visitor)
 
@@ -207,7 +204,7 @@ def test_cancelling_ends_the_run_and_frees_its_cache(served, client):
     job = client.submit("Hi", False, "", LONG, api_name="/decode")
     until(lambda: len(job.outputs()) > 3)
     job.cancel()
-    until(lambda: not demo.runs.line.streams)
+    until(lambda: not demo.runs.queue.streams)
     assert on_worker(demo, caches_alive) == 0
     assert len(job.outputs()) < 100
 
@@ -339,17 +336,17 @@ def test_stop_and_the_tabs_end_end_a_comparison(served, url):
     demo.runs.leave("writer")
     ann, bob = Visitor(demo, url, "ann-stopping"), Visitor(demo, url, "bob-closing")
     ann.press("compare_caches", [run, "none"])
-    until(lambda: ann.is_running("work"))
+    until(lambda: ann.is_running("job"))
     ann.stop()
-    assert ann.is_running("work")
-    ann.stop("stop_work")
-    assert not ann.is_running("work")
+    assert ann.is_running("job")
+    ann.stop("stop_job")
+    assert not ann.is_running("job")
     with httpx.stream("GET", f"{bob.api}/heartbeat/{bob.name}", timeout=20) as heartbeat:
         beats = heartbeat.iter_raw()
         next(beats)
         bob.press("compare_caches", [run, "none"])
-        until(lambda: bob.is_running("work"))
-    until(lambda: not bob.is_running("work"))
+        until(lambda: bob.is_running("job"))
+    until(lambda: not bob.is_running("job"))
     assert on_worker(demo, caches_alive) == 0
 
 
@@ -375,14 +372,13 @@ def test_visitors_choose_among_what_the_operator_offers(slow_lm):
     other = LanguageModel(tiny_model("gpt2"), byte_tokenizer(), name="tiny-gpt2")
     wanted = []
 
-    def load_choice(choice, progress, room):
-        wanted.append(choice.name)
-        return slow_lm if choice == ModelChoice() else other
+    class Offered(ModelSource):
+        def load(self, choice, progress, room):
+            wanted.append(choice.name)
+            return slow_lm if choice == ModelChoice() else other
 
-    with serving(
-        lambda progress: slow_lm, offer=Offer(own="mine", any_model=False), load_choice=load_choice
-    ) as (demo, url):
-        demo.runs.model.wait()
+    with serving(Offered(), offer=Offer(own="mine", any_model=False)) as (demo, url):
+        demo.runs.model.shared.wait()
         ann = Visitor(demo, url, "ann-choosing")
         run = written(demo)
         form = ["none", "auto"]
@@ -395,7 +391,7 @@ def test_visitors_choose_among_what_the_operator_offers(slow_lm):
         assert stale["message"]["args"] == {"before": "tiny-slow", "now": "tiny-gpt2"}
         back = ann.last_frame("load_model", ["own", "", *form])
         assert back["model"]["name"] == "tiny-slow"
-        assert wanted == ["openai-community/gpt2", None], "the operator's own has no name"
+        assert wanted == [None, "openai-community/gpt2", None], "the operator's own has no name"
 
 
 def test_a_name_can_be_typed_where_the_operator_allows_it(slow_lm):

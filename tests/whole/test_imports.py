@@ -33,7 +33,7 @@ PAGE_FLOORS = (
     ("app",),
 )
 TORCH = {"torch", "transformers", "accelerate", "bitsandbytes"}
-NO_TORCH = ("records", "page", "live/worker.py")
+NO_TORCH = ("records", "page", "live/worker.py", "live/stream.py")
 GRADIO_IN = ("page/layout", "page/serving.py", "page/app.py")
 
 

@@ -15,10 +15,11 @@ import app
 from decoding import LanguageModel, decode
 from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.orders import read_inspection, read_order, read_place, read_speed
-from decoding.page.requests.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits, RequestError
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import DEFAULT_LIMITS, PAGE_SETTINGS, Limits
 from decoding.page.texts import LANGUAGES, texts
-from decoding.page.visitors import questions as inspections_room
-from decoding.page.visitors.questions import Inspections
+from decoding.page.visitors import questions as questions_room
+from decoding.page.visitors.questions import Questions
 from decoding.records.errors import GenerationConfigError, SessionError
 from decoding.records.trace_file import read_trace, trace_json
 
@@ -98,7 +99,7 @@ def ann(served, request):
     yield Driver(served, f"ann-{request.node.name}")
     for visitor in list(demo.runs._kept):
         demo.runs.leave(visitor)
-    until(lambda: not demo.runs.line.streams)
+    until(lambda: not demo.runs.queue.streams)
 
 
 def ids(steps):
@@ -115,8 +116,8 @@ PAGE_DEFAULTS = {"top_k": 40, "top_p": 0.9}
 def test_a_run_pauses_goes_on_and_ends_as_if_it_never_had(served, ann, lm):
     demo, _ = served
     ann.press("generate", ["ab", False, "", *ann.values(SAMPLED), ""])
-    until(lambda: ann.name in demo.runs._turns and demo.runs._turns[ann.name].run.total > 5)
-    run = demo.runs._turns[ann.name].run
+    until(lambda: demo.runs._turns.get(ann.name) and demo.runs._turns.get(ann.name).run.total > 5)
+    run = demo.runs._turns.get(ann.name).run
     assert ann.stop("pause").status_code == 200
     until(lambda: run.state == "paused")
     known = len(ann.path(run.log_id))
@@ -170,8 +171,8 @@ def test_a_speed_is_kept_to_and_the_text_is_the_same(served, ann, lm):
 def test_a_slow_run_pauses_in_its_rest_and_others_go_first(served, ann):
     demo, _ = served
     ann.press("generate", ["ab", False, "", *ann.values(SAMPLED), json.dumps({"speed": 0.5})])
-    until(lambda: ann.name in demo.runs._turns and demo.runs._turns[ann.name].run.total == 1)
-    run = demo.runs._turns[ann.name].run
+    until(lambda: demo.runs._turns.get(ann.name) and demo.runs._turns.get(ann.name).run.total == 1)
+    run = demo.runs._turns.get(ann.name).run
     bob = Driver(served, f"bob-{ann.name}")
     assert bob.write("ab", {**SAMPLED, "max_new_tokens": 4})["state"] == "finished"
     assert run.total <= 2
@@ -307,7 +308,7 @@ def test_the_browser_fills_the_order_and_takes_values(served):
 
 
 class SlowModel:
-    """Promises inspections, and keeps none."""
+    """Promises questions, and keeps none."""
 
     def __init__(self):
         self.asked = []
@@ -323,35 +324,35 @@ def question(run="x"):
 
 def test_only_the_newest_question_about_a_run_is_answered():
     model = SlowModel()
-    inspections = Inspections(model, DEFAULT_LIMITS)
+    questions = Questions(model, DEFAULT_LIMITS)
     with ThreadPoolExecutor() as threads:
-        first = threads.submit(inspections.answer, question())
+        first = threads.submit(questions.answer, question())
         until(lambda: len(model.asked) == 1)
-        other = threads.submit(inspections.answer, question("y"))
+        other = threads.submit(questions.answer, question("y"))
         until(lambda: len(model.asked) == 2)
-        second = threads.submit(inspections.answer, question())
+        second = threads.submit(questions.answer, question())
         assert json.loads(first.result(5))["error"]["key"] == "inspection_late"
         assert not other.done()
         model.asked[1].set_exception(SessionError("No such step."))
         model.asked[2].set_exception(ZeroDivisionError("inner secret"))
         assert json.loads(other.result(5))["error"]["args"] == {"text": "No such step."}
         assert json.loads(second.result(5)) == {"error": {"key": "failed", "args": {}}}
-    assert inspections._newest == {}
+    assert len(questions._newest) == 0
 
 
 def test_a_question_is_given_up_after_a_while(monkeypatch):
-    monkeypatch.setattr(inspections_room, "SECONDS_WAITED", 0.05)
+    monkeypatch.setattr(questions_room, "SECONDS_WAITED", 0.05)
     model = SlowModel()
-    answer = Inspections(model, DEFAULT_LIMITS).answer(question())
+    answer = Questions(model, DEFAULT_LIMITS).answer(question())
     assert json.loads(answer)["error"]["key"] == "inspection_late"
     assert model.asked[0].cancelled()
 
 
 def test_a_question_that_the_model_reads_for_is_given_more_time(monkeypatch):
-    monkeypatch.setattr(inspections_room, "SECONDS_WAITED", 0.05)
+    monkeypatch.setattr(questions_room, "SECONDS_WAITED", 0.05)
     model = SlowModel()
     with ThreadPoolExecutor() as threads:
-        answer = threads.submit(Inspections(model, DEFAULT_LIMITS).answer, question())
+        answer = threads.submit(Questions(model, DEFAULT_LIMITS).answer, question())
         until(lambda: model.asked)
         model.asked[0].set_running_or_notify_cancel()
         time.sleep(0.2)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from decoding.live.worker import IsStopped, Stopped, Stream
-from decoding.page.jobs.job import Model, measured_model
-from decoding.page.requests.settings import RequestError
-from decoding.page.wire.frames import Message, number, say
+from decoding.live.shared_model import SharedModel
+from decoding.live.stream import IsStopped, Stopped, Stream
+from decoding.page.jobs.job import measured_model
+from decoding.page.requests.refusals import RequestError
+from decoding.page.wire.frames import Message, message, number
 from decoding.page.wire.run_log import RunTokens
 from decoding.records.step import DecodingStep
 from decoding.records.tree import DecodingTree, given_tokens
@@ -36,7 +37,7 @@ SAME_LOSS = 0.005
 SHOWN_CHARS, SHOWN_TOKENS = 60, 200
 
 
-class CalibrationWork:
+class CalibrationJob:
     """The reliability of a scored text's probabilities, and what temperature would mend it."""
 
     kind = "calibration"
@@ -86,7 +87,7 @@ class CalibrationWork:
             "fit": None if self._temperature is None else _fit_fields(self._temperature),
         }
 
-    def start(self, model: Model) -> Stream[CalibratingTemperature | None]:
+    def start(self, model: SharedModel) -> Stream[CalibratingTemperature | None]:
         """One record, once the turn has come: the temperature, or that there is none."""
 
         def make(
@@ -95,7 +96,7 @@ class CalibrationWork:
             self._measured_on = self._checked(measured_model(lm), lm.vocab_size)
             yield calibrating_temperature(self._losses(lm, is_stopped), len(self._steps))
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: CalibratingTemperature | None) -> None:
         """The record becomes part of the summary."""
@@ -127,7 +128,7 @@ class CalibrationWork:
             def on_progress(done: int, total: int) -> None:
                 if is_stopped():
                     raise Stopped
-                self.note = say(
+                self.note = message(
                     "calibration_reading", done=reading * total + done, total=READINGS * total
                 )
 

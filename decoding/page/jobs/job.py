@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from decoding.live.worker import IsStopped, Stopped, Stream
-from decoding.page.requests.settings import RequestError
-from decoding.page.wire.frames import Message, say
+from decoding.live.shared_model import SharedModel
+from decoding.live.stream import IsStopped, Stopped, Stream
+from decoding.page.requests.refusals import RequestError
+from decoding.page.wire.frames import Message, message
 from decoding.page.wire.job_log import Row
-from decoding.page.wire.run_log import LastLogs, RunLog, RunTokens
-from decoding.records.requests import ModelStatus
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunLog, RunTokens
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
 
-T = TypeVar("T")
-LoadAs = Callable[[str | None], "LanguageModel"]
 
 # What reads the same text two or three times, or grows with the square of its length, ends here.
 MAX_TOKENS = 256
 MAX_POSITIONS = 2_048
 
 
-class Model(Protocol):
-    """What is asked of the model that all visitors share."""
-
-    status: ModelStatus
-
-    def refuse_where_lent(self) -> None:
-        """Raises ModelLoadError where an accelerator is lent for one run at a time."""
-
-    def work(self, make: Callable[[LanguageModel, IsStopped], Iterator[T]]) -> Stream[T]:
-        """An iterator on the worker's thread, with the model that is loaded."""
-
-    def work_alone(self, make: Callable[[LoadAs, IsStopped], Iterator[T]]) -> Stream[T]:
-        """The same with nothing loaded and a function that loads this model as wanted."""
-
-
-class Work(Protocol):
+class Job(Protocol):
     """One job: how it starts, and what its records come to.
 
     Attributes:
@@ -60,7 +44,7 @@ class Work(Protocol):
     def is_complete(self) -> bool:
         """Whether the last record came."""
 
-    def start(self, model: Model) -> Stream[Any]:
+    def start(self, model: SharedModel) -> Stream[Any]:
         """The job's records, once its turn has come."""
 
     def take(self, event: Any) -> Row | None:
@@ -93,7 +77,7 @@ def bounded(run: RunTokens) -> tuple[list[tuple[int, str]], Message | None]:
             limit=MAX_POSITIONS,
         )
     is_cut = kept < len(run.tokens)
-    note = say("work_cut", kept=kept, total=len(run.tokens)) if is_cut else None
+    note = message("work_cut", kept=kept, total=len(run.tokens)) if is_cut else None
     return run.tokens[:kept], note
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from decoding.live.worker import IsStopped, Stream
+from decoding.live.shared_model import LoadAs, SharedModel
+from decoding.live.stream import IsStopped, Stream
 from decoding.page.jobs.job import (
-    LoadAs,
-    Model,
     bounded,
     check_model,
     measured_model,
     stopping,
 )
-from decoding.page.requests.settings import CACHE_KINDS, PLAIN_CACHE, read_choice
+from decoding.page.requests.readers import read_choice
+from decoding.page.requests.settings import CACHE_KINDS, PLAIN_CACHE
 from decoding.page.wire.frames import Message, number
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import RunTokens
@@ -50,7 +50,7 @@ def _mean(values: list[float]) -> float | None:
     return number(sum(values) / len(values)) if values else None
 
 
-class CachingWork:
+class CachingJob:
     """The same tokens with the plain cache and with another one, or with none."""
 
     kind = "caching"
@@ -74,7 +74,7 @@ class CachingWork:
         """Whether every token was compared."""
         return len(self._steps) == self.total
 
-    def start(self, model: Model) -> Stream[ComparedStep]:
+    def start(self, model: SharedModel) -> Stream[ComparedStep]:
         """The comparison, once its turn has come."""
 
         def make(lm: LanguageModel, is_stopped: IsStopped) -> Iterator[ComparedStep]:
@@ -86,7 +86,7 @@ class CachingWork:
             prompt_ids = self._run.prompt_ids
             return compare_caches(lm, prompt_ids, ids, self._other, stopping(is_stopped))
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: ComparedStep) -> Row:
         """Both sides of one inference."""
@@ -126,7 +126,7 @@ class CachingWork:
         }
 
 
-class PrecisionWork:
+class PrecisionJob:
     """The same tokens under the model's own number format, in 8 and in 4 bits."""
 
     kind = "precision"
@@ -152,7 +152,7 @@ class PrecisionWork:
         """One entry for each model that came to its end."""
         return {"models": list(self._models)} if self._models else None
 
-    def start(self, model: Model) -> Stream[PrecisionEvent]:
+    def start(self, model: SharedModel) -> Stream[PrecisionEvent]:
         """The models one after the other, once the turn has come."""
 
         def make(load: LoadAs, is_stopped: IsStopped) -> Iterator[PrecisionEvent]:
@@ -169,7 +169,7 @@ class PrecisionWork:
                 load_the_same, prompt_ids, ids, PRECISIONS, stopping(is_stopped)
             )
 
-        return model.work_alone(make)
+        return model.use_alone(make)
 
     def take(self, event: PrecisionEvent) -> Row | None:
         """One token under one precision, or a model's end."""
@@ -198,7 +198,7 @@ class PrecisionWork:
         }
 
 
-class RooflineWork:
+class RooflineJob:
     """What this machine can do at best, and where prefill and decode stand below it."""
 
     kind = "roofline"
@@ -215,7 +215,7 @@ class RooflineWork:
         """Whether the measurement came to its end."""
         return self.summary is not None
 
-    def start(self, model: Model) -> Stream[Measured]:
+    def start(self, model: SharedModel) -> Stream[Measured]:
         """One record: the peaks and the points, once the turn has come."""
 
         def make(lm: LanguageModel, is_stopped: IsStopped) -> Iterator[Measured]:
@@ -227,7 +227,7 @@ class RooflineWork:
             roofline = measure_roofline(lm.device, lm.dtype)
             yield roofline, roofline_points(lm, prompt_ids, stopping(is_stopped))
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: Measured) -> None:
         """The record becomes the summary."""

@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from decoding.live.worker import IsStopped, Stream
-from decoding.page.jobs.job import Model, check_model, measured_model, stopping
-from decoding.page.requests.settings import RequestError
+from decoding.live.shared_model import SharedModel
+from decoding.live.stream import IsStopped, Stream
+from decoding.page.jobs.job import check_model, measured_model, stopping
+from decoding.page.requests.refusals import RequestError
 from decoding.page.wire.frames import Message, number
 from decoding.page.wire.job_log import Row
 from decoding.page.wire.run_log import RunTokens
@@ -33,7 +34,7 @@ SEED = 0
 MAX_SHOWN_TOKENS = 512
 
 
-class SampledWork:
+class SampledJob:
     """How far sampled answers say what the shown one says, and whether the model believes it."""
 
     kind = "sampled"
@@ -84,7 +85,7 @@ class SampledWork:
         """Whether the model was asked for its opinion, which comes last."""
         return self._opinion is not None
 
-    def start(self, model: Model) -> Stream[Event]:
+    def start(self, model: SharedModel) -> Stream[Event]:
         """The answers as they end, then the opinion, once the turn has come."""
 
         def make(lm: LanguageModel, is_stopped: IsStopped) -> Iterator[Event]:
@@ -107,7 +108,7 @@ class SampledWork:
             )
             yield p_true(lm, self._question, self._answer, on_prefill=look_up)
 
-        return model.work(make)
+        return model.use(make)
 
     def take(self, event: Event) -> Row | None:
         """An answer with its group, 0 for that of the shown answer."""

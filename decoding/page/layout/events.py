@@ -9,15 +9,16 @@ from typing import Any
 
 import gradio as gr
 
-from decoding.page.jobs.calibration import CalibrationWork
-from decoding.page.jobs.job import Work, tokens_of
-from decoding.page.jobs.measurements import CachingWork, PrecisionWork, RooflineWork
-from decoding.page.jobs.samples import SampledWork
+from decoding.page.jobs.calibration import CalibrationJob
+from decoding.page.jobs.job import Job, tokens_of
+from decoding.page.jobs.measurements import CachingJob, PrecisionJob, RooflineJob
+from decoding.page.jobs.samples import SampledJob
 from decoding.page.layout.page import Page
 from decoding.page.requests.model_choice import Offer, read_model_choice
 from decoding.page.requests.orders import read_order
-from decoding.page.requests.settings import PAGE_SETTINGS, read_request, read_score_request
-from decoding.page.visitors.jobs import Works
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.settings import PAGE_SETTINGS
+from decoding.page.visitors.jobs import Jobs
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.switches import Switches
 from decoding.page.visitors.traces import Traces
@@ -121,42 +122,42 @@ def wire_model(demo: gr.Blocks, page: Page, switches: Switches, offer: Offer) ->
     demo.unload(keep_model)
 
 
-def wire_works(demo: gr.Blocks, page: Page, works: Works, runs: Runs) -> None:
+def wire_jobs(demo: gr.Blocks, page: Page, jobs: Jobs, runs: Runs) -> None:
     """The buttons of the comparisons and of the measurement."""
-    controls = page.work
+    controls = page.jobs
 
-    def frames(request: gr.Request, kind: str, read: Callable[[], Work]) -> Iterator[str]:
-        yield from works.frames(visitor_of(request), kind, read)
+    def frames(request: gr.Request, kind: str, read: Callable[[], Job]) -> Iterator[str]:
+        yield from jobs.frames(visitor_of(request), kind, read)
 
     def compare_caches(request: gr.Request, run_id: str, other: str) -> Iterator[str]:
         yield from frames(
-            request, "caching", lambda: CachingWork(tokens_of(runs.last_runs, run_id), other)
+            request, "caching", lambda: CachingJob(tokens_of(runs.last_runs, run_id), other)
         )
 
     def compare_precisions(request: gr.Request, run_id: str) -> Iterator[str]:
         yield from frames(
-            request, "precision", lambda: PrecisionWork(tokens_of(runs.last_runs, run_id))
+            request, "precision", lambda: PrecisionJob(tokens_of(runs.last_runs, run_id))
         )
 
     def measure_roofline(request: gr.Request) -> Iterator[str]:
-        yield from frames(request, "roofline", RooflineWork)
+        yield from frames(request, "roofline", RooflineJob)
 
-    def stop_work(request: gr.Request) -> None:
-        works.stop(visitor_of(request))
+    def stop_job(request: gr.Request) -> None:
+        jobs.stop(visitor_of(request))
 
     inputs = [controls.run_id, controls.other]
-    controls.caching.click(compare_caches, inputs, page.work_feed, js=SHOWN_RUN, **STREAMED)
+    controls.caching.click(compare_caches, inputs, page.job_feed, js=SHOWN_RUN, **STREAMED)
     controls.precision.click(
-        compare_precisions, controls.run_id, page.work_feed, js=SHOWN_RUN, **STREAMED
+        compare_precisions, controls.run_id, page.job_feed, js=SHOWN_RUN, **STREAMED
     )
-    controls.roofline.click(measure_roofline, outputs=page.work_feed, **STREAMED)
-    controls.stop.click(stop_work, **AT_ONCE)
-    demo.unload(stop_work)
+    controls.roofline.click(measure_roofline, outputs=page.job_feed, **STREAMED)
+    controls.stop.click(stop_job, **AT_ONCE)
+    demo.unload(stop_job)
 
 
-def wire_trust(page: Page, works: Works, runs: Runs) -> None:
+def wire_trust(page: Page, jobs: Jobs, runs: Runs) -> None:
     """Scoring a text, and what is asked about the probabilities of the one that is shown."""
-    controls, run_id = page.trust, page.work.run_id
+    controls, run_id = page.trust, page.jobs.run_id
 
     def score_text(request: gr.Request, text: str, top: float, seed: str) -> Iterator[str]:
         yield from runs.score(
@@ -164,28 +165,28 @@ def wire_trust(page: Page, works: Works, runs: Runs) -> None:
         )
 
     def sample(request: gr.Request, run_id: str) -> Iterator[str]:
-        def read() -> Work:
-            return SampledWork(tokens_of(runs.last_runs, run_id), runs.model.tree(run_id))
+        def read() -> Job:
+            return SampledJob(tokens_of(runs.last_runs, run_id), runs.model.tree(run_id))
 
-        yield from works.frames(visitor_of(request), "sampled", read)
+        yield from jobs.frames(visitor_of(request), "sampled", read)
 
     def calibrate(request: gr.Request, run_id: str) -> Iterator[str]:
-        def read() -> Work:
-            works.model.refuse_where_lent()  # where no tree is kept, so that no text seems scored
+        def read() -> Job:
+            jobs.model.refuse_where_lent()  # where no tree is kept, so that no text seems scored
             log = runs.last_runs.find(run_id)
             tokens = None if log is None else log.tokens
-            return CalibrationWork(tokens, runs.model.tree(run_id))
+            return CalibrationJob(tokens, runs.model.tree(run_id))
 
-        yield from works.frames(visitor_of(request), "calibration", read)
+        yield from jobs.frames(visitor_of(request), "calibration", read)
 
-    def stop_work(request: gr.Request) -> None:
-        works.stop(visitor_of(request))
+    def stop_job(request: gr.Request) -> None:
+        jobs.stop(visitor_of(request))
 
     asked = [controls.text, page.settings["top_candidates"], page.settings["seed"]]
     controls.score.click(score_text, asked, page.feed, **STREAMED)
-    controls.sampled.click(sample, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
-    controls.calibration.click(calibrate, run_id, page.work_feed, js=SHOWN_RUN, **STREAMED)
-    controls.stop.click(stop_work, **AT_ONCE)
+    controls.sampled.click(sample, run_id, page.job_feed, js=SHOWN_RUN, **STREAMED)
+    controls.calibration.click(calibrate, run_id, page.job_feed, js=SHOWN_RUN, **STREAMED)
+    controls.stop.click(stop_job, **AT_ONCE)
 
 
 def wire_browser(demo: gr.Blocks, page: Page) -> None:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from decoding.models.catalogue import catalogue
 from decoding.page.layout.components import Feed, View, Worded
+from decoding.page.layout.job_controls import JobControls, build_memory_section
 from decoding.page.layout.model_controls import ModelControls, build_model_controls
 from decoding.page.layout.trust_controls import TrustControls, build_trust_section
 from decoding.page.layout.wheel_controls import (
@@ -20,7 +21,6 @@ from decoding.page.layout.wheel_controls import (
     build_trace_section,
     build_wheel,
 )
-from decoding.page.layout.work_controls import WorkControls, build_memory_section
 from decoding.page.requests.model_choice import Offer
 from decoding.page.requests.settings import PAGE_SETTINGS, Limits, Setting, within
 from decoding.page.serving import FILES_ADDRESS
@@ -57,12 +57,12 @@ class Page:
     system: gr.Textbox
     feed: Feed
     model_feed: Feed
-    work_feed: Feed
+    job_feed: Feed
     accordion: gr.Accordion
     relabel: gr.Button
     model: ModelControls
     trust: TrustControls
-    work: WorkControls
+    jobs: JobControls
     wheel: WheelControls
     open_trace: TraceUpload
     worded: Worded
@@ -126,8 +126,8 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
             View(name, elem_id=f"{name}-panel")
     open_trace = build_trace_section(worded)
     trust = build_trust_section(worded)
-    work = build_memory_section(worded)
-    feed, model_feed, work_feed = (
+    jobs = build_memory_section(worded)
+    feed, model_feed, job_feed = (
         Feed(elem_id=elem_id, server_functions=list(answers))
         for elem_id in ("feed", "model-feed", "work-feed")
     )
@@ -139,12 +139,12 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
         system=system,
         feed=feed,
         model_feed=model_feed,
-        work_feed=work_feed,
+        job_feed=job_feed,
         accordion=accordion,
         relabel=gr.Button("", elem_id="language-changed", visible="hidden"),
         model=model,
         trust=trust,
-        work=work,
+        jobs=jobs,
         wheel=wheel,
         open_trace=open_trace,
         worded=worded,

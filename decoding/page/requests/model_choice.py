@@ -6,7 +6,8 @@ import unicodedata
 from dataclasses import dataclass, replace
 
 from decoding.models.catalogue import CatalogueEntry, catalogue
-from decoding.page.requests.settings import RequestError, read_choice
+from decoding.page.requests.readers import read_choice
+from decoding.page.requests.refusals import RequestError
 from decoding.records import choices
 from decoding.records.requests import ModelChoice
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from decoding.page.requests.settings import Limits, RequestError, read_changes
+from decoding.page.requests.readers import read_changes
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import Limits
 from decoding.records.requests import InspectRequest
 
 MAX_CHARS = 20_000

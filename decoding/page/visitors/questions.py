@@ -7,10 +7,11 @@ from concurrent.futures import CancelledError, Future
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from decoding.live.live_model import LiveModel
 from decoding.page.requests.orders import read_inspection
 from decoding.page.requests.settings import Limits
-from decoding.page.visitors.live import Model
-from decoding.page.wire.frames import error_message, say, to_json
+from decoding.page.visitors.newest import Newest
+from decoding.page.wire.frames import error_message, message, to_json
 from decoding.page.wire.inspection import inspection_json
 from decoding.records.errors import DecodingError
 from decoding.records.requests import InspectRequest
@@ -25,13 +26,13 @@ SECONDS_READ = 60.0
 log = logging.getLogger(__name__)
 
 
-class Inspections:
+class Questions:
     """The questions of all visitors; who knows a run's id may ask."""
 
-    def __init__(self, model: Model, limits: Limits) -> None:
+    def __init__(self, model: LiveModel, limits: Limits) -> None:
         self._model = model
         self._limits = limits
-        self._newest: dict[str, Future[Inspection]] = {}
+        self._newest: Newest[Future[Inspection]] = Newest()
         self._lock = Lock()
 
     def answer(self, text: object) -> str:
@@ -42,24 +43,22 @@ class Inspections:
         except DecodingError as error:
             return _error(error_message(error))
         except (CancelledError, TimeoutError):
-            return _error(say("inspection_late"))
+            return _error(message("inspection_late"))
         except Exception as error:
             log.exception("Something the page did not expect")
             return _error(error_message(error))
 
     def _inspected(self, run: str, request: InspectRequest) -> Inspection:
-        with self._lock:
-            earlier = self._newest.get(run)
-            future = self._newest[run] = self._model.inspect(run, request)
+        with self._lock:  # the one that is asked last is the newest
+            future = self._model.inspect(run, request)
+            earlier = self._newest.put(run, future)
         if earlier is not None:
             earlier.cancel()
         try:
             return _waited(future)
         finally:
             future.cancel()
-            with self._lock:
-                if self._newest.get(run) is future:
-                    del self._newest[run]
+            self._newest.forget(run, future)
 
 
 def _waited(future: Future[Inspection]) -> Inspection:

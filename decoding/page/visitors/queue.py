@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any, Literal, TypeVar
 
-from decoding.live.worker import Stream
-from decoding.page.requests.settings import RequestError
+from decoding.live.stream import Stream
+from decoding.page.requests.refusals import RequestError
 from decoding.records.errors import DecodingError
 from decoding.records.requests import RunHead
-from decoding.records.step import DecodingStep
+from decoding.records.tree import RunStep
 
 T = TypeVar("T")
-RunStream = Stream[RunHead | DecodingStep]
-Owner = tuple[Literal["run", "work", "switch"], str]
+RunStream = Stream[RunHead | RunStep]
+Owner = tuple[Literal["run", "job", "switch"], str]
 
 SECONDS_A_FRAME = 1 / 12
 # Gradio can close a generator only between two yields, so what waits yields too.
@@ -25,11 +25,11 @@ SECONDS_A_SIGN_OF_LIFE = 0.25
 log = logging.getLogger(__name__)
 
 
-class LineFullError(RequestError):
+class QueueFullError(RequestError):
     """As many wait as may."""
 
 
-class Line:
+class Queue:
     """The streams of all visitors, so that no more of them wait than the operator allows.
 
     Attributes:
@@ -45,11 +45,11 @@ class Line:
         """The stream that `start` makes.
 
         Raises:
-            LineFullError: as many wait as may.
+            QueueFullError: as many wait as may.
         """
         with self._lock:
             if len(self.streams) > self._waiting:
-                raise LineFullError(
+                raise QueueFullError(
                     f"{self._waiting} runs are waiting already, which is all this page "
                     "takes: try again in a minute.",
                     "queue_full",
@@ -85,7 +85,9 @@ def paced(stream: Stream[T]) -> Iterator[list[T]]:
         yield items
 
 
-def told(frames: Callable[[], Iterator[str]], failed: Callable[[Exception], str]) -> Iterator[str]:
+def with_failure(
+    frames: Callable[[], Iterator[str]], failed: Callable[[Exception], str]
+) -> Iterator[str]:
     """The frames, and where they break off one that says why; a bug keeps its traceback."""
     try:
         yield from frames()

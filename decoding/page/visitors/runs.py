@@ -1,44 +1,46 @@
-"""Who is decoding: each visitor's run, its place in line, and the frames that show it."""
+"""Who is decoding: each visitor's run, its place in the queue, and the frames that show it."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from threading import RLock
 from typing import Any
 
-from decoding.live.worker import Stream
+from decoding.live.live_model import LiveModel
+from decoding.live.stream import Stream
 from decoding.page.requests.orders import Order, read_speed, unusable
-from decoding.page.requests.settings import Limits, RequestError
-from decoding.page.visitors.live import Model
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import Limits
+from decoding.page.visitors.newest import Newest
 from decoding.page.visitors.queue import (
     SECONDS_A_SIGN_OF_LIFE,
-    Line,
-    LineFullError,
+    Queue,
+    QueueFullError,
     RunStream,
     paced,
-    told,
+    with_failure,
 )
 from decoding.page.visitors.turns import Ending, Turn
-from decoding.page.wire.frames import error_message, model_frame, page_frame, say
-from decoding.page.wire.run_log import LastLogs, RunLog
+from decoding.page.wire.frames import error_message, message, model_frame, page_frame
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunLog
 from decoding.records.requests import ContinueOrder, RunHead, RunRequest, ScoreRequest
-from decoding.records.step import DecodingStep
-from decoding.records.tree import DecodingTree
+from decoding.records.tree import RunStep
 
 
 class Runs:
     """The runs of all visitors on one model; a visitor is known by the session's hash."""
 
-    def __init__(self, model: Model, limits: Limits, line: Line) -> None:
+    def __init__(self, model: LiveModel, limits: Limits, queue: Queue) -> None:
         self.model = model
         self.limits = limits
-        self.line = line
+        self.queue = queue
         self.last_runs: LastLogs[RunLog] = LastLogs(rebuild=self._rebuilt)
-        self._turns: dict[str, Turn] = {}
+        self._turns: Newest[Turn] = Newest()
         self._kept: dict[str, set[str]] = {}
         # Whoever holds it says who writes which run.
         self._lock = RLock()
@@ -69,10 +71,14 @@ class Runs:
             order: the page's JSON, of which the speed counts here.
         """
         run = RunLog(self.model.keeps_sessions)
-        return told(
-            lambda: self._generated(visitor, run, read(), read_speed(order)),
-            partial(_failed, run),
-        )
+
+        def frames() -> Iterator[str]:
+            request, speed = read(), read_speed(order)
+            turn = Turn(run, speed if self.model.keeps_sessions else None)
+            start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
+            yield from self._generated(visitor, turn, start)
+
+        return with_failure(frames, partial(_failed, run))
 
     def score(self, visitor: str, read: Callable[[], ScoreRequest]) -> Iterator[str]:
         """A text that was given as a run's frames; ends the visitor's earlier run."""
@@ -80,13 +86,13 @@ class Runs:
 
         def frames() -> Iterator[str]:
             start = partial(self.model.score, run.log_id, read(), run.on_prefill)
-            yield from self._begun_anew(visitor, Turn(run), start)
+            yield from self._generated(visitor, Turn(run), start)
 
-        return told(frames, partial(_failed, run))
+        return with_failure(frames, partial(_failed, run))
 
     def resume(self, visitor: str, read: Callable[[], Order]) -> Iterator[str]:
         """More of a run that is there as the page's frames; who knows its id may go on with it."""
-        return told(
+        return with_failure(
             lambda: self._resumed(visitor, read()),
             lambda error: page_frame("error", message=error_message(error)),
         )
@@ -95,17 +101,17 @@ class Runs:
         """A run, or a text that was given, as full records, beside the visitor's other ones."""
         key = secrets.token_urlsafe()
         if isinstance(request, ScoreRequest):
-            start = partial(self.model.score, key, request, _untold)
+            start = partial(self.model.score, key, request, _no_progress)
         else:
-            start = partial(self.model.stream, key, request, _untold)
-        stream = self._open(visitor, start)
+            start = partial(self.model.stream, key, request, _no_progress)
+        stream = self.queue.open(("run", visitor), start)
         try:
             while not stream.done:
                 for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
-                    if isinstance(event, DecodingStep):
-                        yield asdict(event)
+                    if isinstance(event, RunStep):
+                        yield asdict(event.step)
         finally:
-            self.line.close(stream)
+            self.queue.close(stream)
             self.model.forget(key)
 
     def pause(self, visitor: str) -> None:
@@ -118,30 +124,26 @@ class Runs:
 
     def hush(self, visitor: str) -> None:
         """The same without a word: something else is to be shown."""
-        self._end(visitor, None)
+        with self._lock:
+            turn = self._end(visitor, "stopped")
+            if turn is not None:
+                self._turns.forget(visitor, turn)
 
     def leave(self, visitor: str) -> None:
         """Ends all runs of this visitor, and what is kept of them; returns at once."""
         self.hush(visitor)
-        self.line.stop(("run", visitor))
+        self.queue.stop(("run", visitor))
         with self._lock:
             keys = self._kept.pop(visitor, set())
         for key in keys:
             self.model.forget(key)
 
     def _generated(
-        self, visitor: str, run: RunLog, request: RunRequest, speed: float | None
-    ) -> Iterator[str]:
-        turn = Turn(run, speed if self.model.keeps_sessions else None)
-        start = partial(self.model.stream, run.log_id, request, run.on_prefill, turn.batch)
-        yield from self._begun_anew(visitor, turn, start)
-
-    def _begun_anew(
         self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
     ) -> Iterator[str]:
         self.leave(visitor)
         self._take_over(visitor, turn)
-        yield from self._played(visitor, turn, start)
+        yield from self._shown(visitor, turn, start)
 
     def _resumed(self, visitor: str, order: Order) -> Iterator[str]:
         run = self.last_runs.find(order.run)
@@ -150,133 +152,138 @@ class Runs:
         if not run.has_branch(order.branch):
             raise unusable()
         turn = Turn(run, order.speed, order.steps)
-        more = ContinueOrder(
-            order.branch, order.at, order.token_id, turn.batch, dict(order.generation)
+        yield from with_failure(
+            lambda: self._continued(visitor, turn, order), partial(_failed, run)
         )
-        yield from told(lambda: self._continued(visitor, turn, more), partial(_failed, run))
 
-    def _continued(self, visitor: str, turn: Turn, more: ContinueOrder) -> Iterator[str]:
+    def _continued(self, visitor: str, turn: Turn, order: Order) -> Iterator[str]:
         with self._lock:
             self._take_over(visitor, turn)
-            turn.run.go_on(more.branch)
+            turn.run.go_on(order.branch)
+            more = ContinueOrder(
+                order.branch,
+                order.at,
+                order.token_id,
+                turn.batch,
+                dict(order.generation),
+                turn.run.known,
+            )
         start = partial(self.model.resume, turn.run.log_id, more, turn.run.on_prefill)
-        yield from self._played(visitor, turn, start)
+        yield from self._shown(visitor, turn, start)
 
-    def _played(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> Iterator[str]:
+    def _shown(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> Iterator[str]:
+        """A turn from its place in the queue to its end, the rests of a slow one included."""
         run = turn.run
         try:
             while True:
-                stream = yield from self._admitted(visitor, turn, start)
+                stream = yield from self._opened(visitor, turn, start)
                 if stream is None:
                     break
                 try:
-                    yield from self._shown(turn, stream)
+                    yield from self._taken(visitor, turn, stream)
                 finally:
-                    self.line.close(stream)
+                    self.queue.close(stream)
                 if not turn.goes_on():
                     break
-                yield from turn.resting()
+                for _ in turn.resting():
+                    yield from self._next_frame(visitor, turn)
                 order = turn.next_order()
                 if order is None:
                     break
                 start = partial(self.model.resume, run.log_id, order, run.on_prefill)
-            yield from self._ended(turn)
+            yield from self._last_frame(visitor, turn)
         finally:
-            with self._lock:
-                if self._turns.get(visitor) is turn:
-                    del self._turns[visitor]
+            self._turns.forget(visitor, turn)
 
-    def _admitted(
+    def _opened(
         self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
     ) -> Generator[str, None, RunStream | None]:
-        """The stream; `None` where a run found the line full after a rest, and then was ended."""
+        """The stream; `None` where a run found the queue full after a rest, and then was ended."""
         while True:
             try:
-                return self._begun(visitor, turn, start)
-            except LineFullError:
+                stream = turn.begin(self.queue.open(("run", visitor), start))
+                break
+            except QueueFullError:
                 if not turn.has_begun:
                     raise
             if turn.is_over_after(SECONDS_A_SIGN_OF_LIFE):
                 return None
-            yield turn.run.next_frame()
-
-    def _begun(self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]) -> RunStream:
-        stream = turn.begin(self._open(visitor, start))
+            yield from self._next_frame(visitor, turn)
         with self._lock:
-            # It may have been told to end before there was a stream that could be ended.
-            if turn.is_over and turn.ending is not None:
+            # It may have been with_failure to end before there was a stream that could be ended.
+            if turn.is_over and self._turns.is_newest(visitor, turn):
                 self._halt(turn)
         return stream
 
-    def _shown(self, turn: Turn, stream: RunStream) -> Iterator[str]:
-        run, tree = turn.run, None
+    def _taken(self, visitor: str, turn: Turn, stream: RunStream) -> Iterator[str]:
+        """What comes of a stream, until a newer turn has the word."""
         if not turn.has_begun:
             yield self._waiting_frame(stream)
         for events in paced(stream):
-            tree = tree or self.model.tree(run.log_id)
-            if not self._taken(turn, events, tree):
+            if not (yield from self._next_frame(visitor, turn, events)):
                 return
-            turn.has_begun = turn.has_begun or (run.has_head and stream.started)
-            if turn.has_begun:
-                self.last_runs.keep(run)
-                yield run.next_frame()
-            elif not stream.done:
+            if not turn.has_begun and not stream.done:
                 yield self._waiting_frame(stream)
 
-    def _taken(
-        self, turn: Turn, events: list[RunHead | DecodingStep], tree: DecodingTree | None
-    ) -> bool:
-        """Whether the turn still had the word."""
-        with self._lock:
-            if turn.ending is not None:
-                turn.run.take(events, tree)
-            return turn.ending is not None
-
-    def _ended(self, turn: Turn) -> Iterator[str]:
+    def _next_frame(
+        self, visitor: str, turn: Turn, events: Iterable[RunHead | RunStep] = ()
+    ) -> Generator[str, None, bool]:
+        """The run's next frame, once something came of it; whether the turn has the word."""
         run = turn.run
         with self._lock:
-            shown = run.total
-            run.take([], self.model.tree(run.log_id))
+            if not self._turns.is_newest(visitor, turn):
+                return False
+            for event in events:
+                run.add(event)
+            turn.has_begun = turn.has_begun or (run.has_head and turn.has_started)
+            frame = run.next_frame() if turn.has_begun else None
+        if frame is not None:
+            self.last_runs.keep(run)
+            yield frame
+        return True
+
+    def _last_frame(self, visitor: str, turn: Turn) -> Iterator[str]:
+        run = turn.run
+        with self._lock:
             # A run that a newer one replaced says no more: it would come after that one.
-            is_said = run.state == "finished" and run.total == shown
-            if turn.ending is None or is_said:
+            if run.state == "finished" or not self._turns.is_newest(visitor, turn):
                 return
-            frame = _last_frame(run, turn.ending)
+            if run.has_head:
+                run.state = turn.ending if run.is_live else "stopped"
+                frame = run.next_frame()
+            else:
+                frame = page_frame("stopped", message=message("stopped_waiting"))
         yield frame
 
     def _take_over(self, visitor: str, turn: Turn) -> None:
         """Its run is this visitor's, and nobody else writes it any more."""
         with self._lock:
-            for other, had in list(self._turns.items()):
+            for other, had in self._turns.items():
                 if other == visitor or had.run.log_id == turn.run.log_id:
                     self.hush(other)
             for keys in self._kept.values():
                 keys.discard(turn.run.log_id)
             self._kept.setdefault(visitor, set()).add(turn.run.log_id)
-            self._turns[visitor] = turn
+            self._turns.put(visitor, turn)
 
-    def _end(self, visitor: str, ending: Ending | None) -> None:
+    def _end(self, visitor: str, ending: Ending) -> Turn | None:
+        """Ends the visitor's turn, which is returned where there is one."""
         with self._lock:
             turn = self._turns.get(visitor)
-            if turn is None:
-                return
-            turn.end(ending)
-            self._halt(turn)
-            if ending is None:
-                del self._turns[visitor]
+            if turn is not None:
+                turn.end(ending)
+                self._halt(turn)
+            return turn
 
     def _halt(self, turn: Turn) -> None:
         self.model.pause(turn.run.log_id)
         if turn.stream is not None and not turn.stream.started:
-            self.line.close(turn.stream)
+            self.queue.close(turn.stream)
 
     def _rebuilt(self, key: str) -> RunLog | None:
         """Sessions are kept for longer than what was encoded of them."""
         trace = self.model.trace(key)
         return None if trace is None else RunLog.from_trace(trace, key)
-
-    def _open(self, visitor: str, start: Callable[[], Stream[Any]]) -> RunStream:
-        return self.line.open(("run", visitor), start)
 
     def _waiting_frame(self, stream: RunStream) -> str:
         status = self.model.status
@@ -284,15 +291,7 @@ class Runs:
             return model_frame(status)
         if stream.started:
             return page_frame("prefill")
-        return page_frame("queued", message=say("queue_position", position=stream.position))
-
-
-def _last_frame(run: RunLog, ending: Ending) -> str:
-    if not run.has_head:
-        return page_frame("stopped", message=say("stopped_waiting"))
-    if run.state != "finished":
-        run.state = ending if run.is_live else "stopped"
-    return run.next_frame()
+        return page_frame("queued", message=message("queue_position", position=stream.position))
 
 
 def _failed(run: RunLog, error: Exception) -> str:
@@ -302,5 +301,5 @@ def _failed(run: RunLog, error: Exception) -> str:
     return run.next_frame(error_message(error))
 
 
-def _untold(_done: int, _total: int) -> None:
-    """Whoever asks for records is not told how far the prompt is read."""
+def _no_progress(_done: int, _total: int) -> None:
+    """Whoever asks for records is not with_failure how far the prompt is read."""

@@ -3,69 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
-from decoding.live.worker import Stream
-from decoding.page.visitors.queue import Line, paced, told
-from decoding.page.wire.frames import Message, error_message, page_frame, say
+from decoding.live.shared_model import SharedModel
+from decoding.live.stream import Stream
+from decoding.page.visitors.newest import Newest
+from decoding.page.visitors.queue import Queue, paced, with_failure
+from decoding.page.wire.frames import Message, error_message, message, page_frame
 from decoding.records.requests import ModelChoice, ModelStatus
-
-
-class Model(Protocol):
-    """What is asked of the model that all visitors share."""
-
-    status: ModelStatus
-
-    def switch(self, choice: ModelChoice) -> Stream[ModelStatus]:
-        """Loads another model in the place of this one, when its turn comes."""
 
 
 class Switches:
     """Visitors who have another model loaded, for everybody."""
 
-    def __init__(self, model: Model, line: Line) -> None:
+    def __init__(self, model: SharedModel, queue: Queue) -> None:
         self.model = model
-        self.line = line
-        self._newest: dict[str, Stream[ModelStatus]] = {}
+        self.queue = queue
+        self._newest: Newest[Stream[ModelStatus]] = Newest()
 
     def frames(self, visitor: str, read: Callable[[], ModelChoice]) -> Iterator[str]:
         """What the page shows from the click until the model is there, or is refused."""
-        yield from told(
+        yield from with_failure(
             lambda: self._frames(visitor, read()),
             lambda error: self._frame("error", error_message(error)),
         )
 
     def stop(self, visitor: str) -> None:
         """Gives a switch up; the model that was there comes back."""
-        self.line.stop(("switch", visitor))
+        self.queue.stop(("switch", visitor))
 
     def _frames(self, visitor: str, choice: ModelChoice) -> Iterator[str]:
         self.stop(visitor)
-        stream = self.line.open(("switch", visitor), lambda: self.model.switch(choice))
-        self._newest[visitor] = stream
+        stream = self.queue.open(("switch", visitor), lambda: self.model.switch(choice))
+        self._newest.put(visitor, stream)
         is_loaded = False
         try:
             for statuses in paced(stream):
                 is_loaded |= any(status.state == "ready" for status in statuses)
-                if self._newest.get(visitor) is not stream:
+                if not self._newest.is_newest(visitor, stream):
                     break
                 if not stream.done:
                     yield self._waiting_frame(stream)
             # One that a newer choice replaced says no more: it would come after that one.
-            if self._newest.get(visitor) is not stream:
+            if not self._newest.is_newest(visitor, stream):
                 return
-            kept = say("model_kept")
+            kept = message("model_kept")
             yield self._frame("ready") if is_loaded else self._frame("stopped", kept)
         finally:
-            self.line.close(stream)
-            if self._newest.get(visitor) is stream:
-                del self._newest[visitor]
+            self.queue.close(stream)
+            self._newest.forget(visitor, stream)
 
     def _waiting_frame(self, stream: Stream[ModelStatus]) -> str:
         status = self.model.status
         if not stream.started:
-            return self._frame("queued", say("queue_position", position=stream.position))
-        stage = say(f"loading_{status.stage}")
+            return self._frame("queued", message("queue_position", position=stream.position))
+        stage = message(f"loading_{status.stage}")
         return self._frame("loading", stage, status.progress)
 
     def _frame(

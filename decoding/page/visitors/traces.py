@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from decoding.page.requests.settings import RequestError
-from decoding.page.visitors.queue import SECONDS_A_FRAME, told
+from decoding.page.requests.refusals import RequestError
+from decoding.page.visitors.queue import SECONDS_A_FRAME, with_failure
 from decoding.page.wire.frames import error_message, page_frame
+from decoding.page.wire.last_logs import LastLogs
 from decoding.page.wire.replay import replay_html
-from decoding.page.wire.run_log import LastLogs, RunLog
+from decoding.page.wire.run_log import RunLog
 from decoding.records.errors import TraceError
 from decoding.records.trace_csv import trace_csv
 from decoding.records.trace_file import read_trace, trace_json
 
 if TYPE_CHECKING:
-    from decoding.page.visitors.live import Model
+    from decoding.live.live_model import LiveModel
     from decoding.records.trace import DecodingTrace
 
 OPENED_KEPT = 4
@@ -68,7 +69,7 @@ class OpenedTrace:
 class Traces:
     """The runs that are kept, and the last ones that were opened."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: LiveModel) -> None:
         self._model = model
         self._opened: LastLogs[OpenedTrace] = LastLogs(OPENED_KEPT)
         # Of a large trace each takes seconds, in which nothing else gets far: one at a time.
@@ -82,7 +83,7 @@ class Traces:
             content: of the file; `None` where it did not arrive.
             shown: called before the first of them.
         """
-        return told(
+        return with_failure(
             lambda: self._frames(content, shown),
             lambda error: page_frame("error", message=error_message(error)),
         )

@@ -19,14 +19,13 @@ class Turn:
     """A run that is shown while it goes on.
 
     With a speed it is decoded a few inferences at a time and rests in between, in the page's
-    own thread: whoever else waits in line goes first meanwhile.
+    own thread: who else waits in the queue goes first meanwhile.
 
     Attributes:
         run: what it writes.
         stream: of the inferences that are under way or were last.
         has_begun: something came of it.
-        ending: the run's state once this ends before the text does; `None` where a newer turn
-            has replaced it, which then has the word.
+        ending: the run's state once this ends before the text does.
     """
 
     def __init__(self, run: RunLog, speed: float | None = None, steps: int | None = None) -> None:
@@ -40,7 +39,7 @@ class Turn:
         self.run = run
         self.stream: RunStream | None = None
         self.has_begun = False
-        self.ending: Ending | None = "paused"
+        self.ending: Ending = "paused"
         self._speed = speed
         self._left = steps
         self._due = 0.0
@@ -53,10 +52,15 @@ class Turn:
             self._due = time.monotonic() + (self.batch or 0) / self._speed
         return stream
 
-    def end(self, ending: Ending | None) -> None:
+    def end(self, ending: Ending) -> None:
         """Nothing more is to be begun."""
         self.ending = ending
         self._is_over.set()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the inferences that it takes now are under way or over."""
+        return self.stream is not None and self.stream.started
 
     @property
     def is_over(self) -> bool:
@@ -83,16 +87,16 @@ class Turn:
             self._left -= self.batch or 0
         return self._left != 0
 
-    def resting(self) -> Iterator[str]:
-        """Signs of life until the next inference is due or all is over."""
+    def resting(self) -> Iterator[None]:
+        """Comes back from time to time until the next inference is due or all is over."""
         while (left := self._due - time.monotonic()) > 0:
             if self.is_over_after(min(left, SECONDS_A_SIGN_OF_LIFE)):
                 return
             if left > SECONDS_A_SIGN_OF_LIFE:
-                yield self.run.next_frame()
+                yield
 
     def next_order(self) -> ContinueOrder | None:
         """What follows; `None` when it is over."""
         if self.is_over:
             return None
-        return ContinueOrder(self.run.branch, None, steps=self.batch)
+        return ContinueOrder(self.run.branch, None, steps=self.batch, known=self.run.known)

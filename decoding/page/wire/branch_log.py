@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from decoding.page.wire.frames import number, shown_text, step_fields, to_json
 from decoding.records.step import DecodingStep
-from decoding.records.tree import Branch
+from decoding.records.tree import Restoration, SettingsChange
 from decoding.trust.doubt import WordMarker
 
-TOLD_CHARS = 200
+VALUE_CHARS = 200
 
 
 class BranchLog:
     """What one branch has produced so far.
 
     Attributes:
+        parent: number of the branch that it left; `None` for the first.
+        at: index of its first own step.
         steps: its own, each as JSON.
         tokens: of each of them, (token id, printable text).
+        read: each of them as a later branch's words need it, without what is large.
         sent: index on its path up to which frames have carried its steps.
+        changes: `[index, settings]` of every change, the settings of the beginning included.
+        notes: `[index, reused, fed, seconds, reason]` of every restoration.
     """
 
     def __init__(
@@ -44,6 +50,9 @@ class BranchLog:
             self._marker.add(step)
         self.steps: list[str] = []
         self.tokens: list[tuple[int, str]] = []
+        self.read: list[DecodingStep] = []
+        self.changes: list[list[Any]] = []
+        self.notes: list[list[Any]] = []
         self.sent = at
 
     @property
@@ -54,48 +63,33 @@ class BranchLog:
     def add(self, step: DecodingStep) -> None:
         """Takes its next step."""
         self.tokens.append((step.token_id, _printable(step)))
+        self.read.append(replace(step, candidates=(), kv_cache=None))
         doubt = self._marker.add(step)
-        told = (None if value is None else number(value) for value in (doubt.value, doubt.own))
-        self.steps.append(to_json({**step_fields(step), "w": [doubt.start, *told]}))
+        doubts = (None if value is None else number(value) for value in (doubt.value, doubt.own))
+        self.steps.append(to_json({**step_fields(step), "w": [doubt.start, *doubts]}))
+
+    def note(self, changes: Iterable[SettingsChange], restorations: Iterable[Restoration]) -> None:
+        """Takes what was recorded before its next steps."""
+        self.changes += ([change.index, plain_settings(change.settings)] for change in changes)
+        self.notes += map(_note_fields, restorations)
 
 
-def holds(branch: Branch, step: DecodingStep) -> bool:
-    """Whether this very step is one of the branch's own."""
-    place = step.index - branch.at
-    return 0 <= place < len(branch.steps) and branch.steps[place] is step
-
-
-def change_fields(branches: Iterable[Branch]) -> list[list[Any]]:
-    """`[branch, index, settings]` of every change, the settings of the beginning included."""
+def _note_fields(note: Restoration) -> list[Any]:
     return [
-        [branch.number, change.index, plain_settings(change.settings)]
-        for branch in branches
-        for change in tuple(branch.changes)
-    ]
-
-
-def note_fields(branches: Iterable[Branch]) -> list[list[Any]]:
-    """`[branch, index, reused, fed, seconds, reason]` of every restoration."""
-    return [
-        [
-            branch.number,
-            note.index,
-            note.reused_positions,
-            note.fed_tokens,
-            number(note.seconds),
-            note.reason,
-        ]
-        for branch in branches
-        for note in tuple(branch.restorations)
+        note.index,
+        note.reused_positions,
+        note.fed_tokens,
+        number(note.seconds),
+        note.reason,
     ]
 
 
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by name, as JSON has them and in few words."""
-    return {name: _told(value) for name, value in settings.items()}
+    return {name: _plain_value(value) for name, value in settings.items()}
 
 
-def _told(value: object) -> Any:
+def _plain_value(value: object) -> Any:
     """A setting's value; what is no plain one, in words."""
     if isinstance(value, float):
         return number(value)
@@ -103,7 +97,7 @@ def _told(value: object) -> Any:
         return value
     if isinstance(value, list | tuple) and all(isinstance(item, str | int) for item in value):
         return list(value)
-    return str(value)[:TOLD_CHARS]
+    return str(value)[:VALUE_CHARS]
 
 
 def _printable(step: DecodingStep) -> str:

@@ -116,7 +116,7 @@ def model_fields(facts: ModelFacts) -> dict[str, Any]:
     return fields
 
 
-def say(key: str, **values: Any) -> Message:
+def message(key: str, **values: Any) -> Message:
     """An entry of the text files' `messages` and what fills its placeholders."""
     return {"key": key, "args": values}
 
@@ -152,14 +152,14 @@ def model_frame(status: ModelStatus) -> str:
         return page_frame("error", message=error_message(status.error))
     if status.state == "ready":
         return page_frame("ready", model=status.facts)
-    waiting_for = say(f"loading_{status.stage}")
+    waiting_for = message(f"loading_{status.stage}")
     return page_frame("loading", message=waiting_for, progress=status.progress)
 
 
 def error_message(error: BaseException | None) -> Message:
     """A `DecodingError` in the visitor's words or its own; of anything else, that it happened."""
     if not isinstance(error, DecodingError):
-        return say("failed")
+        return message("failed")
     if error.message_key is None:
-        return say("error", text=str(error))
-    return say(error.message_key, **error.message_values)
+        return message("error", text=str(error))
+    return message(error.message_key, **error.message_values)

@@ -10,7 +10,7 @@ from decoding.page.wire.frames import Message, to_json
 Row = list[Any]
 
 
-class WorkLog:
+class JobLog:
     """The rows of one job and what they come to.
 
     Attributes:

@@ -1,31 +1,23 @@
-"""What runs have produced: each step encoded once, to be sent and sent again."""
+"""What a run has produced: each step encoded once, to be sent and sent again."""
 
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from decoding.page.wire.branch_log import (
-    BranchLog,
-    change_fields,
-    holds,
-    note_fields,
-    plain_settings,
-)
+from decoding.page.wire.branch_log import BranchLog, plain_settings
 from decoding.page.wire.frames import Message, head_fields, to_json
 from decoding.records.model_facts import ModelFacts
 from decoding.records.requests import RunHead
 from decoding.records.step import DecodingStep
-from decoding.records.tree import DecodingTree, given_tokens
+from decoding.records.tree import RunStep, given_tokens
 
 if TYPE_CHECKING:
     from decoding.records.trace import DecodingTrace
 
-LOGS_KEPT = 8
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +62,8 @@ class RunLog:
         self._prompt_ids: list[int] = []
         self._prompt = ""
         self._branches = [BranchLog()]
-        self._notes: list[list[Any]] = []
-        self._changes: list[list[Any]] = []
-        self._told = (0, 0)
+        self._sent_recorded = 0
         self._head_sent = self._tree_due = False
-        self._lock = Lock()
 
     @classmethod
     def from_trace(cls, trace: DecodingTrace, log_id: str | None = None) -> RunLog:
@@ -92,13 +81,19 @@ class RunLog:
         if given_tokens(trace.branches[0].steps):
             config["scored"] = True
         run.add(RunHead(trace.prompt_tokens, trace.model, config))
-        run.take(trace.branches[-1].steps[-1:], DecodingTree(list(trace.branches)))
+        for branch in trace.branches:
+            own = run._branch(branch.number, branch.parent, branch.at)
+            own.note(branch.changes, branch.restorations)
+            for step in branch.steps:
+                own.add(step)
+        run.branch = len(run._branches) - 1
         if log_id is None:
             run.state = "finished"
             return run
-        run.state = "finished" if run.state == "finished" else "paused"
-        for log in run._branches:
-            log.sent = log.length
+        last = trace.branches[-1].steps[-1:]
+        run.state = "finished" if last and last[0].finish_reason else "paused"
+        for own in run._branches:
+            own.sent = own.length
         return run
 
     @property
@@ -129,69 +124,54 @@ class RunLog:
         """Whether there is one of this number."""
         return branch < len(self._branches)
 
-    def take(self, events: Iterable[RunHead | DecodingStep], tree: DecodingTree | None) -> None:
-        """What came of the stream that writes: with a tree the steps are taken from that.
+    @property
+    def known(self) -> tuple[int, ...]:
+        """How many steps of each branch's own it has taken."""
+        return tuple(len(branch.steps) for branch in self._branches)
 
-        The branch that is written is the one that the last step of the stream is in: a step of
-        an earlier stream may still arrive in another.
+    def add(self, event: RunHead | RunStep) -> None:
+        """Takes the head, or a step with what was recorded before it.
+
+        The branch that is written is the one that the last step of the newest stream is in.
         """
-        newest = None
-        for event in events:
-            if tree is None or isinstance(event, RunHead):
-                self.add(event)
-            else:
-                newest = event
-        if tree is not None:
-            self.follow(tree, newest)
-
-    def add(self, event: RunHead | DecodingStep) -> None:
-        """Takes the head, or the next step where there is one branch only."""
-        if isinstance(event, DecodingStep):
-            self._branches[self.branch].add(event)
-            self._write(self.branch, event)
+        if isinstance(event, RunHead):
+            self._begin(event)
             return
-        self._head = to_json({**head_fields(event), "live": self.is_live})
-        self._model = event.model
-        self._prompt_ids = [token.token_id for token in event.prompt]
-        self._prompt = "".join(token.text for token in event.prompt)
+        branch = self._branch(event.branch, event.parent, event.at)
+        branch.note(event.changes, event.restorations)
+        branch.add(event.step)
+        if not event.is_late:
+            self._write(event.branch, event.step)
+
+    def _begin(self, head: RunHead) -> None:
+        self._head = to_json({**head_fields(head), "live": self.is_live})
+        self._model = head.model
+        self._prompt_ids = [token.token_id for token in head.prompt]
+        self._prompt = "".join(token.text for token in head.prompt)
         self._branches[0] = BranchLog(prompt=self._prompt)
 
-    def follow(self, tree: DecodingTree, newest: DecodingStep | None = None) -> None:
-        """Takes all that a tree holds and that is not known yet.
-
-        Args:
-            tree: of the run.
-            newest: the step that was written last, where it is known.
-        """
-        with self._lock:
-            branches = list(tree.branches)
-            for branch in branches:
-                if branch.number == len(self._branches):
-                    before = tree.path(branch.number, branch.at)
-                    place = branch.parent, branch.at, self._prompt
-                    self._branches.append(BranchLog(*place, before))
-                for step in branch.steps[len(self._branches[branch.number].steps) :]:
-                    self._branches[branch.number].add(step)
-                if newest is not None and holds(branch, newest):
-                    self._write(branch.number, newest)
-            # A step's change and note are there before it is.
-            self._changes, self._notes = change_fields(branches), note_fields(branches)
+    def _branch(self, number: int, parent: int | None, at: int) -> BranchLog:
+        """One that is known, or the next one, which begins there."""
+        if number == len(self._branches):
+            before = [] if parent is None else self._on_path(parent, at, lambda log: log.read)
+            self._branches.append(BranchLog(parent, at, self._prompt, before))
+        return self._branches[number]
 
     @property
     def tokens(self) -> RunTokens:
         """The prompt's tokens and those of the branch that is written."""
         made = self._model
         facts = ("", "", 0) if made is None else (made.name, made.dtype, made.vocab_size)
-        return RunTokens(list(self._prompt_ids), self._tokens_of(self.branch), *facts)
+        tokens = self._on_path(self.branch, self.total, lambda log: log.tokens)
+        return RunTokens(list(self._prompt_ids), tokens, *facts)
 
     def next_frame(self, message: Message | None = None) -> str:
         """What no frame has carried yet: the head, once, and the newest steps."""
-        with self._lock:
-            written, told = self._branches[self.branch], (len(self._notes), len(self._changes))
-            start, written.sent = written.sent, written.length
-            with_head, self._head_sent = not self._head_sent, self.has_head
-            with_tree, self._tree_due = self._tree_due or len(self._branches) > 1, False
-            with_news, self._told = told != self._told, told
+        written, recorded = self._branches[self.branch], self._recorded
+        start, written.sent = written.sent, written.length
+        with_head, self._head_sent = not self._head_sent, self.has_head
+        with_tree, self._tree_due = self._tree_due or len(self._branches) > 1, False
+        with_news, self._sent_recorded = recorded != self._sent_recorded, recorded
         return self._frame(self.branch, start, with_head, with_tree, with_news, message)
 
     def frame_from(self, start: int, branch: int | None = None) -> str:
@@ -211,15 +191,20 @@ class RunLog:
         under_way = "prefill" if step.phase == "score" else "decoding"
         self.branch, self.state = branch, "finished" if step.finish_reason else under_way
 
-    def _tokens_of(self, number: int) -> list[tuple[int, str]]:
+    @property
+    def _recorded(self) -> int:
+        """How many changes and notes there are."""
+        return sum(len(branch.changes) + len(branch.notes) for branch in self._branches)
+
+    def _on_path(self, number: int, end: int, own: Callable[[BranchLog], list[T]]) -> list[T]:
+        """What the branches on the way hold, from the prompt to before a place of one of them."""
+        found: list[T] = []
         following: int | None = number
-        tokens: list[tuple[int, str]] = []
-        end = self._branches[number].length
         while following is not None:
             branch = self._branches[following]
-            tokens[:0] = branch.tokens[: max(0, end - branch.at)]
+            found[:0] = own(branch)[: max(0, end - branch.at)]
             following, end = branch.parent, min(end, branch.at)
-        return tokens
+        return found
 
     def _frame(
         self,
@@ -240,7 +225,10 @@ class RunLog:
         if with_tree:
             known["tree"] = [[log.parent, log.at, log.length] for log in self._branches]
         if with_news:
-            known |= {"notes": self._notes, "changes": self._changes}
+            known |= {
+                "notes": self._numbered(lambda log: log.notes),
+                "changes": self._numbered(lambda log: log.changes),
+            }
         head = f',"head":{self._head}' if with_head and self._head else ""
         log = self._branches[branch]
         steps = log.steps[start - log.at :]
@@ -249,59 +237,5 @@ class RunLog:
             f'"steps":[{",".join(steps)}]}}'
         )
 
-
-class Log(Protocol):
-    """What is kept of a run or of a longer job."""
-
-    log_id: str
-
-    @property
-    def total(self) -> int:
-        """Steps or rows so far."""
-
-    def frame_from(self, start: int) -> str:
-        """A frame with all of them from `start` on."""
-
-
-L = TypeVar("L", bound=Log)
-
-
-class LastLogs(Generic[L]):
-    """The last logs, for a browser that missed some frames."""
-
-    def __init__(
-        self, kept: int = LOGS_KEPT, rebuild: Callable[[str], L | None] | None = None
-    ) -> None:
-        """None is known yet.
-
-        Args:
-            kept: how many.
-            rebuild: makes a log that is asked for and not kept, of its id; `None` where it
-                cannot.
-        """
-        self._kept = kept
-        self._rebuild = rebuild
-        self._logs: OrderedDict[str, L] = OrderedDict()
-        self._lock = Lock()
-
-    def keep(self, log: L) -> None:
-        """Remembers a log; the oldest beyond the bound are forgotten."""
-        with self._lock:
-            self._logs[log.log_id] = log
-            while len(self._logs) > self._kept:
-                self._logs.popitem(last=False)
-
-    def find(self, log_id: str) -> L | None:
-        """The log; `None` for one that is not known (any more)."""
-        with self._lock:
-            log = self._logs.get(log_id)
-        if log is None and self._rebuild is not None:
-            log = self._rebuild(log_id)
-            if log is not None:
-                self.keep(log)
-        return log
-
-    def frame_from(self, log_id: str, start: int) -> str | None:
-        """A frame with what came from `start` on; `None` for a log that is not known."""
-        log = self.find(log_id)
-        return None if log is None else log.frame_from(min(max(0, start), log.total))
+    def _numbered(self, own: Callable[[BranchLog], list[list[Any]]]) -> list[list[Any]]:
+        return [[number, *row] for number, log in enumerate(self._branches) for row in own(log)]

@@ -14,12 +14,13 @@ from tiny import byte_tokenizer, tiny_model
 from torch.nn.functional import cross_entropy
 
 from decoding import LanguageModel, decode, reliability
-from decoding.live.worker import Stopped, Worker
-from decoding.page.jobs.calibration import CalibrationWork
-from decoding.page.requests.settings import RequestError
+from decoding.live.stream import Stopped
+from decoding.live.worker import Worker
+from decoding.page.jobs.calibration import CalibrationJob
+from decoding.page.requests.refusals import RequestError
 from decoding.page.texts import texts
-from decoding.page.visitors.jobs import Works
-from decoding.page.visitors.queue import Line
+from decoding.page.visitors.jobs import Jobs
+from decoding.page.visitors.queue import Queue
 from decoding.page.wire.run_log import RunTokens
 from decoding.records.requests import ModelStatus
 from decoding.records.step import Candidate
@@ -39,7 +40,7 @@ class OneModel:
         self.worker = Worker("scripted")
         self.lm = lm
 
-    def work(self, make):
+    def use(self, make):
         return self.worker.stream(lambda is_stopped: make(self.lm, is_stopped))
 
 
@@ -51,8 +52,8 @@ def model():
 
 
 @pytest.fixture
-def works(model):
-    return Works(model, Line(2))
+def jobs(model):
+    return Jobs(model, Queue(2))
 
 
 @pytest.fixture
@@ -89,12 +90,12 @@ def text_of(count, right):
     return tree_of(scored(index, is_favourite=index < right) for index in range(count))
 
 
-def ended(works, work):
-    return read(works.frames("ann", "calibration", lambda: work))[-1]
+def ended(jobs, job):
+    return read(jobs.frames("ann", "calibration", lambda: job))[-1]
 
 
-def test_the_favourite_is_held_against_the_text(works, asked):
-    last = ended(works, CalibrationWork(RUN, text_of(120, 60)))
+def test_the_favourite_is_held_against_the_text(jobs, asked):
+    last = ended(jobs, CalibrationJob(RUN, text_of(120, 60)))
     assert (last["state"], last["message"]) == ("finished", None)
     summary = last["summary"]
     assert summary["tokens"] == 120
@@ -105,8 +106,8 @@ def test_the_favourite_is_held_against_the_text(works, asked):
     assert summary["measured_on"] == {"name": "m", "format": "float32"}
 
 
-def test_the_temperature_is_of_the_prompt_and_all_that_was_scored(works, asked):
-    summary = ended(works, CalibrationWork(RUN, text_of(120, 60)))["summary"]
+def test_the_temperature_is_of_the_prompt_and_all_that_was_scored(jobs, asked):
+    summary = ended(jobs, CalibrationJob(RUN, text_of(120, 60)))["summary"]
     assert summary["fit"]["temperature"] == pytest.approx(2, rel=0.011)
     assert summary["fit"]["loss_at_one"] == LOSS
     assert summary["fit"]["loss"] == pytest.approx(LOSS - 1 + math.log(2), abs=1e-3)
@@ -114,10 +115,10 @@ def test_the_temperature_is_of_the_prompt_and_all_that_was_scored(works, asked):
     assert [(lm, ids) for lm, ids, _ in asked] == [(LM, [1, *[7] * 120])] * 2
 
 
-def test_the_diagram_is_there_before_the_temperature(works, model, asked):
+def test_the_diagram_is_there_before_the_temperature(jobs, model, asked):
     held = threading.Event()
     model.worker.submit(held.wait)
-    frames = works.frames("ann", "calibration", lambda: CalibrationWork(RUN, text_of(120, 60)))
+    frames = jobs.frames("ann", "calibration", lambda: CalibrationJob(RUN, text_of(120, 60)))
     first = json.loads(next(frames))
     assert first["head"] == {"model": "m", "text": "x" * 60}
     assert first["summary"]["ece"] == 0.35
@@ -126,8 +127,8 @@ def test_the_diagram_is_there_before_the_temperature(works, model, asked):
     assert read(frames)[-1]["summary"]["searched"]
 
 
-def test_of_too_few_tokens_only_their_number_is_told_and_no_text_is_read(works, asked):
-    last = ended(works, CalibrationWork(RUN, text_of(99, 60)))
+def test_of_too_few_tokens_only_their_number_is_told_and_no_text_is_read(jobs, asked):
+    last = ended(jobs, CalibrationJob(RUN, text_of(99, 60)))
     assert (last["state"], asked) == ("finished", [])
     summary = last["summary"]
     assert (summary["tokens"], summary["least"], summary["ece"]) == (99, 100, None)
@@ -135,31 +136,31 @@ def test_of_too_few_tokens_only_their_number_is_told_and_no_text_is_read(works, 
     assert all(own["accuracy"] is None for own in summary["bins"])
 
 
-def test_what_the_model_wrote_behind_a_scored_text_is_not_held_against_it(works, asked):
+def test_what_the_model_wrote_behind_a_scored_text_is_not_held_against_it(jobs, asked):
     steps = text_of(120, 60).branches[0].steps
     written = [scored(120 + n, phase="decode") for n in range(30)]
     fork = Branch(1, 0, 50, [scored(50, phase="decode")])
     tree = DecodingTree([Branch(0, None, 0, steps + written), fork])
-    assert CalibrationWork(RUN, tree).summary["tokens"] == 120
+    assert CalibrationJob(RUN, tree).summary["tokens"] == 120
 
 
 def test_a_text_that_the_model_wrote_is_refused():
     steps = [scored(0, phase="prefill"), *(scored(n, phase="decode") for n in range(1, 200))]
     with pytest.raises(RequestError, match="chosen by the model itself") as caught:
-        CalibrationWork(RUN, tree_of(steps))
+        CalibrationJob(RUN, tree_of(steps))
     assert caught.value.message_key == "calibration_of_own_text"
 
 
 @pytest.mark.parametrize(("run", "tree"), [(None, None), (RUN, None), (None, text_of(120, 60))])
 def test_without_a_text_there_is_nothing_to_hold(run, tree):
     with pytest.raises(RequestError, match="Score a text first") as caught:
-        CalibrationWork(run, tree)
+        CalibrationJob(run, tree)
     assert caught.value.message_key == "calibration_without_text"
 
 
-def test_a_text_of_another_model_is_refused(works, asked):
+def test_a_text_of_another_model_is_refused(jobs, asked):
     run = RunTokens([1], [], "other", "float32", 100)
-    last = ended(works, CalibrationWork(run, text_of(120, 60)))
+    last = ended(jobs, CalibrationJob(run, text_of(120, 60)))
     assert last["message"] == {
         "key": "calibration_other_model",
         "args": {"before": "other", "now": "m"},
@@ -167,32 +168,32 @@ def test_a_text_of_another_model_is_refused(works, asked):
     assert asked == []
 
 
-def test_weights_in_another_format_are_refused(works, monkeypatch):
+def test_weights_in_another_format_are_refused(jobs, monkeypatch):
     def losses(_lm, _ids, temperatures, _on_progress):
         return [LOSS + 0.01 + (t - 2) ** 2 - 1 for t in temperatures]
 
     monkeypatch.setattr("decoding.strategies.scoring.temperature_losses", losses)
-    last = ended(works, CalibrationWork(RUN, text_of(120, 60)))
+    last = ended(jobs, CalibrationJob(RUN, text_of(120, 60)))
     assert last["message"] == {
         "key": "calibration_other_weights",
         "args": {"before": "2.000", "now": "2.010"},
     }
 
 
-def test_how_far_it_has_read_is_told_and_gone_once_it_was_stopped(works, monkeypatch):
+def test_how_far_it_has_read_is_told_and_gone_once_it_was_stopped(jobs, monkeypatch):
     seen = []
 
     def losses(_lm, _ids, _temperatures, on_progress):
         on_progress(30, 120)
-        seen.append(dict(work.note))
-        works.stop("ann")
+        seen.append(dict(job.note))
+        jobs.stop("ann")
         with pytest.raises(Stopped):
             on_progress(60, 120)
         raise Stopped
 
     monkeypatch.setattr("decoding.strategies.scoring.temperature_losses", losses)
-    work = CalibrationWork(RUN, text_of(120, 60))
-    last = ended(works, work)
+    job = CalibrationJob(RUN, text_of(120, 60))
+    last = ended(jobs, job)
     assert seen == [{"key": "calibration_reading", "args": {"done": 30, "total": 240}}]
     assert (last["state"], last["message"]) == ("stopped", None)
     assert (last["summary"]["searched"], last["summary"]["fit"]) == (False, None)
@@ -217,8 +218,8 @@ def test_a_text_that_was_drawn_at_a_temperature_gives_it_back():
     model = OneModel(lm)
     try:
         run = RunTokens([1], [], "m", "float32", lm.vocab_size)
-        work = CalibrationWork(run, tree_of(score(lm, ids)))
-        summary = ended(Works(model, Line(2)), work)["summary"]
+        job = CalibrationJob(run, tree_of(score(lm, ids)))
+        summary = ended(Jobs(model, Queue(2)), job)["summary"]
     finally:
         model.worker.shutdown()
     fit = summary["fit"]

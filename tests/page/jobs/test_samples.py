@@ -14,12 +14,12 @@ from decoding.page.jobs.samples import (
     MAX_SHOWN_TOKENS,
     SAMPLES,
     TEMPERATURE,
-    SampledWork,
+    SampledJob,
 )
-from decoding.page.requests.settings import RequestError
+from decoding.page.requests.refusals import RequestError
 from decoding.page.texts import LANGUAGES, texts
-from decoding.page.visitors.jobs import Works
-from decoding.page.visitors.queue import Line
+from decoding.page.visitors.jobs import Jobs
+from decoding.page.visitors.queue import Queue
 from decoding.page.wire.run_log import RunTokens
 from decoding.records.answers import SampledAnswer, TruthOpinion
 from decoding.strategies.samples import sampled_cost
@@ -35,8 +35,8 @@ def model():
 
 
 @pytest.fixture
-def works(model):
-    return Works(model, Line(2))
+def jobs(model):
+    return Jobs(model, Queue(2))
 
 
 def tiny(**settings):
@@ -49,8 +49,8 @@ def run_of(lm, prompt=None, answer="It is I."):
     return RunTokens(prompt or ids, tokens, "m", "float32", lm.vocab_size)
 
 
-def frames_of(works, work):
-    return [json.loads(frame) for frame in works.frames("ann", "sampled", lambda: work)]
+def frames_of(jobs, job):
+    return [json.loads(frame) for frame in jobs.frames("ann", "sampled", lambda: job)]
 
 
 def scripted(monkeypatch, texts):
@@ -71,10 +71,10 @@ def scripted(monkeypatch, texts):
     return asked
 
 
-def test_a_job_from_its_first_answer_to_the_models_opinion(works, model, monkeypatch):
+def test_a_job_from_its_first_answer_to_the_models_opinion(jobs, model, monkeypatch):
     model.lm = tiny()
     asked = scripted(monkeypatch, ["I.", "You", "It's you!", "I"])
-    last = frames_of(works, SampledWork(run_of(model.lm)))[-1]
+    last = frames_of(jobs, SampledJob(run_of(model.lm)))[-1]
     assert asked == {"sampled": (SAMPLES, MAX_NEW_TOKENS, 0.5, 0), "judged": (QUESTION, "It is I.")}
     assert last["state"] == "finished"
     assert last["summary"] == {
@@ -95,10 +95,10 @@ def test_a_job_from_its_first_answer_to_the_models_opinion(works, model, monkeyp
     }
 
 
-def test_rows_say_the_group_and_the_text_as_it_is(works, model, monkeypatch):
+def test_rows_say_the_group_and_the_text_as_it_is(jobs, model, monkeypatch):
     model.lm = tiny()
     scripted(monkeypatch, ["<b>You</b>", "I"])
-    frames = frames_of(works, SampledWork(run_of(model.lm)))
+    frames = frames_of(jobs, SampledJob(run_of(model.lm)))
     rows = [row for frame in frames for row in frame["rows"]]
     assert rows == [
         [0, 1, "<b>You</b>", 0.36788, 2, "eos"],
@@ -106,10 +106,10 @@ def test_rows_say_the_group_and_the_text_as_it_is(works, model, monkeypatch):
     ]
 
 
-def test_with_the_real_engine(works, model):
+def test_with_the_real_engine(jobs, model):
     model.lm = tiny(max_position_embeddings=512)
-    work = SampledWork(run_of(model.lm))
-    frames = frames_of(works, work)
+    job = SampledJob(run_of(model.lm))
+    frames = frames_of(jobs, job)
     assert frames[-1]["state"] == "finished"
     rows = [row for frame in frames for row in frame["rows"]]
     assert sorted(row[0] for row in rows) == list(range(SAMPLES))
@@ -120,7 +120,7 @@ def test_with_the_real_engine(works, model):
     assert 0 < summary["p_true"] < 1
 
 
-def test_a_stop_ends_it_before_the_opinion(works, model, monkeypatch):
+def test_a_stop_ends_it_before_the_opinion(jobs, model, monkeypatch):
     model.lm = tiny()
     stopped = []
 
@@ -132,19 +132,19 @@ def test_a_stop_ends_it_before_the_opinion(works, model, monkeypatch):
 
     def sample(_lm, _prompt, *_settings, seed, on_progress):
         yield SampledAnswer(0, "I", (7,), -1.0, "eos", 3, 9, "repeated", 0.5)
-        works.stop("ann")
+        jobs.stop("ann")
         while True:
             on_progress(0, 9)
 
     monkeypatch.setattr("decoding.strategies.samples.sample_answers", sample)
-    last = frames_of(works, SampledWork(run_of(model.lm)))[-1]
+    last = frames_of(jobs, SampledJob(run_of(model.lm)))[-1]
     assert (last["state"], stopped) == ("stopped", [])
     assert last["summary"]["p_true"] is None
 
 
-def test_another_model_is_refused(works, model):
+def test_another_model_is_refused(jobs, model):
     model.lm = SimpleNamespace(name="n", vocab_size=260)
-    last = frames_of(works, SampledWork(run_of(tiny())))[-1]
+    last = frames_of(jobs, SampledJob(run_of(tiny())))[-1]
     assert (last["state"], last["message"]["key"]) == ("error", "work_other_model")
 
 
@@ -152,11 +152,11 @@ def test_what_it_refuses_at_once_is_said_in_every_language():
     lm = tiny()
     session = DecodingSession(lm, QUESTION, max_new_tokens=1)
     list(session.run())
-    SampledWork(run_of(lm), session.tree)
+    SampledJob(run_of(lm), session.tree)
     scored = SimpleNamespace(branches=[SimpleNamespace(steps=[SimpleNamespace(phase="score")])])
     refusals = [
-        lambda: SampledWork(run_of(lm, [1] * MAX_SHOWN_TOKENS)),
-        lambda: SampledWork(run_of(lm), scored),
+        lambda: SampledJob(run_of(lm, [1] * MAX_SHOWN_TOKENS)),
+        lambda: SampledJob(run_of(lm), scored),
     ]
     for refuse in refusals:
         with pytest.raises(RequestError) as caught:

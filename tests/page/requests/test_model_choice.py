@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_records import FACTS
 
-from decoding.live.worker import Stopped, Worker
+from decoding.live.stream import Stopped
+from decoding.live.worker import Worker
 from decoding.models.catalogue import catalogue
 from decoding.page.requests.model_choice import Offer, read_model_choice
-from decoding.page.requests.settings import RequestError
-from decoding.page.visitors.queue import Line
+from decoding.page.requests.refusals import RequestError
+from decoding.page.visitors.queue import Queue
 from decoding.page.visitors.switches import Switches
 from decoding.records.errors import DecodingError, GenerationConfigError, ModelLoadError
 from decoding.records.requests import ModelChoice, ModelStatus
@@ -133,7 +134,7 @@ def scripted():
 
     def make(**script):
         models.append(ScriptedModel(**script))
-        return Switches(models[-1], Line(2)), models[-1]
+        return Switches(models[-1], Queue(2)), models[-1]
 
     yield make
     for model in models:
@@ -159,7 +160,7 @@ def test_a_switch_from_its_place_in_line_to_the_new_models_facts(scripted):
     assert (last["state"], last["model"]["name"], last["message"]) == ("ready", "m", None)
     assert {loading["run"], last["run"]} == {""}
     assert loading["switch"] is last["switch"] is True
-    assert (switches.line.streams, switches._newest) == ({}, {})
+    assert (switches.queue.streams, len(switches._newest)) == ({}, 0)
 
 
 def test_a_refused_model_is_told_with_the_one_that_stayed(scripted):

@@ -7,14 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from decoding.page.requests.settings import (
-    SETTINGS,
-    Limits,
-    read_request,
-    read_score_request,
-    read_settings,
-    within,
-)
+from decoding.page.requests.readers import read_request, read_score_request, read_settings
+from decoding.page.requests.settings import SETTINGS, Limits, within
 from decoding.records.errors import GenerationConfigError, PromptError
 
 LIMITS = Limits(prompt_chars=100, new_tokens=64, waiting=2)

@@ -9,11 +9,12 @@ from run_records import FACTS
 from scripted_model import LM, ScriptedModel, read
 
 from decoding.page.jobs.job import MAX_POSITIONS, MAX_TOKENS, tokens_of
-from decoding.page.jobs.measurements import CachingWork, PrecisionWork, RooflineWork
-from decoding.page.requests.settings import RequestError
-from decoding.page.visitors.jobs import Works
-from decoding.page.visitors.queue import Line
-from decoding.page.wire.run_log import LastLogs, RunTokens
+from decoding.page.jobs.measurements import CachingJob, PrecisionJob, RooflineJob
+from decoding.page.requests.refusals import RequestError
+from decoding.page.visitors.jobs import Jobs
+from decoding.page.visitors.queue import Queue
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunTokens
 from decoding.records.comparisons import (
     ComparedStep,
     PrecisionStart,
@@ -35,8 +36,8 @@ def model():
 
 
 @pytest.fixture
-def works(model):
-    return Works(model, Line(2))
+def jobs(model):
+    return Jobs(model, Queue(2))
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def run_of(tokens=3, prompt=4, model="m"):
 
 
 def caching(other="none", **run):
-    return lambda: CachingWork(run_of(**run), other)
+    return lambda: CachingJob(run_of(**run), other)
 
 
 def next_where(frames, condition):
@@ -77,9 +78,9 @@ def next_where(frames, condition):
     raise AssertionError("the frames ended before")
 
 
-def test_a_comparison_of_caches_from_its_head_to_its_sums(works, turns):
+def test_a_comparison_of_caches_from_its_head_to_its_sums(jobs, turns):
     turns.release(3)
-    frames = read(works.frames("ann", "caching", caching()))
+    frames = read(jobs.frames("ann", "caching", caching()))
     assert [row[0] for frame in frames for row in frame["rows"]] == [0, 1, 2]
     assert frames[0]["head"] == {
         "other": "none",
@@ -103,34 +104,34 @@ def test_a_comparison_of_caches_from_its_head_to_its_sums(works, turns):
     }
     rows = [row for frame in frames for row in frame["rows"]]
     assert rows[1] == [1, 5, 0.01, 0.03, 1, 5, 500, None, 0.5, 0.25, 0]
-    assert works.line.streams == {}
+    assert jobs.queue.streams == {}
 
 
-def test_rows_that_come_fast_share_a_frame(works, turns):
+def test_rows_that_come_fast_share_a_frame(jobs, turns):
     turns.release(200)
-    assert len(list(works.frames("ann", "caching", caching(tokens=200)))) < 20
+    assert len(list(jobs.frames("ann", "caching", caching(tokens=200)))) < 20
 
 
-def test_a_browser_that_missed_rows_gets_them(works, turns):
+def test_a_browser_that_missed_rows_gets_them(jobs, turns):
     turns.release(3)
-    work = read(works.frames("ann", "caching", caching()))[-1]["work"]
-    missed = json.loads(works.last_works.frame_from(work, 1))
+    job = read(jobs.frames("ann", "caching", caching()))[-1]["work"]
+    missed = json.loads(jobs.last_jobs.frame_from(job, 1))
     assert [row[0] for row in missed["rows"]] == [1, 2]
     assert missed["state"] == "finished"
-    assert "head" in json.loads(works.last_works.frame_from(work, 0))
-    assert works.last_works.frame_from("guessed", 0) is None
+    assert "head" in json.loads(jobs.last_jobs.frame_from(job, 0))
+    assert jobs.last_jobs.frame_from("guessed", 0) is None
 
 
-def test_a_job_waits_in_the_line_of_the_runs(works, model, turns):
+def test_a_job_waits_in_the_line_of_the_runs(jobs, model, turns):
     held = threading.Event()
     model.worker.submit(held.wait)
-    frames = works.frames("ann", "caching", caching())
+    frames = jobs.frames("ann", "caching", caching())
     waiting = json.loads(next(frames))
     assert waiting["state"] == "queued"
     assert waiting["message"] == {"key": "queue_position", "args": {"position": 1}}
-    others = [works.frames(name, "caching", caching()) for name in ("bob", "cas")]
+    others = [jobs.frames(name, "caching", caching()) for name in ("bob", "cas")]
     next(others[0]), next(others[1])
-    (refused,) = read(works.frames("dan", "caching", caching()))
+    (refused,) = read(jobs.frames("dan", "caching", caching()))
     assert (refused["work"], refused["message"]["key"]) == ("", "queue_full")
     for other in others:
         other.close()
@@ -139,21 +140,21 @@ def test_a_job_waits_in_the_line_of_the_runs(works, model, turns):
     assert read(frames)[-1]["state"] == "finished"
 
 
-def test_stopping_keeps_what_was_measured(works, turns):
-    frames = works.frames("ann", "caching", caching())
+def test_stopping_keeps_what_was_measured(jobs, turns):
+    frames = jobs.frames("ann", "caching", caching())
     turns.release(2)
     next_where(frames, lambda frame: frame["total"] == 2)
-    works.stop("bob")
-    works.stop("ann")
+    jobs.stop("bob")
+    jobs.stop("ann")
     turns.release(1)
     last = read(frames)[-1]
     assert (last["state"], last["total"]) == ("stopped", 2)
 
 
-def test_a_new_job_ends_the_earlier_one_without_a_word_from_it(works, turns):
-    first = works.frames("ann", "caching", caching())
+def test_a_new_job_ends_the_earlier_one_without_a_word_from_it(jobs, turns):
+    first = jobs.frames("ann", "caching", caching())
     next(first)
-    second = works.frames("ann", "caching", caching("quantized"))
+    second = jobs.frames("ann", "caching", caching("quantized"))
     turns.release(1)
     next(second)
     assert read(first) == []
@@ -162,10 +163,10 @@ def test_a_new_job_ends_the_earlier_one_without_a_word_from_it(works, turns):
     assert (last["state"], last["summary"]["other_bytes"]) == ("finished", 300)
 
 
-def test_a_job_that_one_of_another_kind_replaced_says_that_it_stopped(works, turns):
-    first = works.frames("ann", "caching", caching())
+def test_a_job_that_one_of_another_kind_replaced_says_that_it_stopped(jobs, turns):
+    first = jobs.frames("ann", "caching", caching())
     next(first)
-    second = works.frames("ann", "precision", lambda: PrecisionWork(run_of()))
+    second = jobs.frames("ann", "precision", lambda: PrecisionJob(run_of()))
     next(second)
     turns.release(1)
     assert [frame["state"] for frame in read(first)][-1:] == ["stopped"]
@@ -173,40 +174,40 @@ def test_a_job_that_one_of_another_kind_replaced_says_that_it_stopped(works, tur
 
 
 @pytest.mark.serial
-def test_closing_the_frames_ends_the_job_at_once(works, turns):
-    frames = works.frames("ann", "caching", caching())
+def test_closing_the_frames_ends_the_job_at_once(jobs, turns):
+    frames = jobs.frames("ann", "caching", caching())
     next(frames)
     started = time.monotonic()
     frames.close()
     assert time.monotonic() - started < 0.05
     turns.release(1)
-    assert (works.line.streams, works._newest) == ({}, {})
+    assert (jobs.queue.streams, len(jobs._newest)) == ({}, 0)
 
 
-def test_an_error_in_the_middle_is_told_and_the_rows_stay(works, monkeypatch, turns):
+def test_an_error_in_the_middle_is_told_and_the_rows_stay(jobs, monkeypatch, turns):
     def broken(*_arguments):
         yield ComparedStep(0, 4, 7, Side(4, 0.1, 9), Side(4, 0.1, 9), 0.0, 0.0, True)
         raise DecodingError("No cache.")
 
     monkeypatch.setattr("decoding.costs.caches.compare_caches", broken)
-    last = read(works.frames("ann", "caching", caching()))[-1]
+    last = read(jobs.frames("ann", "caching", caching()))[-1]
     assert (last["state"], last["total"]) == ("error", 1)
     assert last["message"] == {"key": "error", "args": {"text": "No cache."}}
 
 
-def test_a_bug_is_logged_and_told_in_general(works, monkeypatch, caplog):
+def test_a_bug_is_logged_and_told_in_general(jobs, monkeypatch, caplog):
     def broken(*_arguments):
         raise ZeroDivisionError("inner secret")
 
     monkeypatch.setattr("decoding.costs.caches.compare_caches", broken)
-    last = read(works.frames("ann", "caching", caching()))[-1]
+    last = read(jobs.frames("ann", "caching", caching()))[-1]
     assert last["message"]["key"] == "failed"
     assert "secret" not in json.dumps(last)
     assert "ZeroDivisionError: inner secret" in caplog.text
 
 
-def test_a_text_of_another_model_is_not_fed_to_this_one(works, turns):
-    last = read(works.frames("ann", "caching", caching(model="other")))[-1]
+def test_a_text_of_another_model_is_not_fed_to_this_one(jobs, turns):
+    last = read(jobs.frames("ann", "caching", caching(model="other")))[-1]
     assert last["message"] == {"key": "work_other_model", "args": {"before": "other", "now": "m"}}
 
 
@@ -218,24 +219,24 @@ def test_a_run_that_nobody_knows_is_refused_and_the_last_job_stays():
 
 def test_a_comparison_is_bounded_and_says_so():
     long = run_of(tokens=300)
-    work = CachingWork(long, "none")
-    assert (work.total, len(work.head["tokens"])) == (MAX_TOKENS, MAX_TOKENS)
-    assert work.note == {"key": "work_cut", "args": {"kept": 256, "total": 300}}
-    assert CachingWork(long, "quantized").total == MAX_TOKENS
-    assert PrecisionWork(long).total == 3 * MAX_TOKENS
-    near = CachingWork(run_of(tokens=20, prompt=MAX_POSITIONS - 5), "none")
+    job = CachingJob(long, "none")
+    assert (job.total, len(job.head["tokens"])) == (MAX_TOKENS, MAX_TOKENS)
+    assert job.note == {"key": "work_cut", "args": {"kept": 256, "total": 300}}
+    assert CachingJob(long, "quantized").total == MAX_TOKENS
+    assert PrecisionJob(long).total == 3 * MAX_TOKENS
+    near = CachingJob(run_of(tokens=20, prompt=MAX_POSITIONS - 5), "none")
     assert near.total == 5
     with pytest.raises(RequestError, match="2,048 positions"):
-        CachingWork(run_of(prompt=MAX_POSITIONS), "none")
+        CachingJob(run_of(prompt=MAX_POSITIONS), "none")
 
 
 @pytest.mark.parametrize("other", ["dynamic", "paged", None, 3])
 def test_only_caches_that_there_are_can_be_compared(other):
     with pytest.raises(GenerationConfigError, match="other must be one of none, static"):
-        CachingWork(run_of(), other)
+        CachingJob(run_of(), other)
 
 
-def test_precisions_follow_one_another_and_are_summed_up_as_they_end(works, model, monkeypatch):
+def test_precisions_follow_one_another_and_are_summed_up_as_they_end(jobs, model, monkeypatch):
     def compare(load, _prompt_ids, token_ids, precisions, _on_prefill):
         for number, precision in enumerate(precisions):
             load(precision)
@@ -246,7 +247,7 @@ def test_precisions_follow_one_another_and_are_summed_up_as_they_end(works, mode
             yield PrecisionSummary(precision, "float32", 400, 4.5, 0.02, 0.125, 3)
 
     monkeypatch.setattr("decoding.costs.precisions.compare_precisions", compare)
-    frames = read(works.frames("ann", "precision", lambda: PrecisionWork(run_of())))
+    frames = read(jobs.frames("ann", "precision", lambda: PrecisionJob(run_of())))
     assert model.alone == [None, "8bit", "4bit"]
     assert frames[0]["head"]["precisions"] == ["float32", "8bit", "4bit"]
     rows = [row for frame in frames for row in frame["rows"]]
@@ -265,9 +266,9 @@ def test_precisions_follow_one_another_and_are_summed_up_as_they_end(works, mode
     }
 
 
-def test_while_a_model_loads_for_it_a_job_says_so(works, model, turns):
+def test_while_a_model_loads_for_it_a_job_says_so(jobs, model, turns):
     model.status = ModelStatus(stage="load", progress=(1, 4))
-    frames = works.frames("ann", "caching", caching())
+    frames = jobs.frames("ann", "caching", caching())
     loading = next_where(frames, lambda frame: frame["state"] == "loading")
     assert (loading["message"]["key"], loading["progress"]) == ("loading_load", [1, 4])
     model.status = ModelStatus(state="ready", facts=FACTS)
@@ -275,14 +276,14 @@ def test_while_a_model_loads_for_it_a_job_says_so(works, model, turns):
     assert read(frames)[-1]["state"] == "finished"
 
 
-def test_the_roofline_is_one_record(works, monkeypatch):
+def test_the_roofline_is_one_record(jobs, monkeypatch):
     point = RooflinePoint("prefill", 128, 10**9, 10**6, 0.25)
     monkeypatch.setattr(
         "decoding.costs.roofline.measure_roofline",
         lambda device, dtype: Roofline(1e12, 1e10, "cpu", "f"),
     )
     monkeypatch.setattr("decoding.costs.roofline.roofline_points", lambda *_arguments: (point,))
-    last = read(works.frames("ann", "roofline", RooflineWork))[-1]
+    last = read(jobs.frames("ann", "roofline", RooflineJob))[-1]
     assert (last["state"], last["rows"]) == ("finished", [])
     assert last["summary"] == {
         "measured_on": {"name": "m", "format": "float32"},
@@ -297,8 +298,8 @@ def test_the_roofline_is_one_record(works, monkeypatch):
 
 
 def test_a_divergence_without_bound_is_no_number_on_the_wire():
-    work, side = CachingWork(run_of(), "quantized"), Side(1, 0.01, 9)
+    job, side = CachingJob(run_of(), "quantized"), Side(1, 0.01, 9)
     endless = float("inf")
-    row = work.take(ComparedStep(0, 4, 7, side, side, endless, endless, False))
+    row = job.take(ComparedStep(0, 4, 7, side, side, endless, endless, False))
     assert row[8:10] == [None, None]
-    assert work.summary["mean_kl_nats"] is work.summary["largest_logit_difference"] is None
+    assert job.summary["mean_kl_nats"] is job.summary["largest_logit_difference"] is None

@@ -11,11 +11,14 @@ from run_records import FACTS, HEAD, make_step, make_trace
 
 from decoding.live.worker import Worker
 from decoding.page.requests.orders import Order
-from decoding.page.requests.settings import Limits, RequestError, read_request, read_score_request
-from decoding.page.visitors.queue import Line
+from decoding.page.requests.readers import read_request, read_score_request
+from decoding.page.requests.refusals import RequestError
+from decoding.page.requests.settings import Limits
+from decoding.page.visitors.queue import Queue
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.turns import Turn
-from decoding.page.wire.run_log import LOGS_KEPT, RunLog
+from decoding.page.wire.last_logs import LOGS_KEPT
+from decoding.page.wire.run_log import RunLog
 from decoding.records.errors import DecodingError, LogitsError, SessionError
 from decoding.records.requests import ModelStatus, RunRequest, ScoreRequest
 from decoding.records.tree import DecodingTree, Restoration, SettingsChange
@@ -62,6 +65,7 @@ class ScriptedModel:
             if key in self.forgotten:
                 raise SessionError("This run is not kept any more.")
             tree, number = self.trees[key], order.branch
+            yield from tree.late_steps(order.known)
             at = tree.branches[number].length if order.at is None else order.at
             if at < tree.branches[number].length:
                 number = tree.add(number, at).number
@@ -83,7 +87,7 @@ class ScriptedModel:
             step = make_step(branch.length, finish_reason="length" if last else None)
             is_given = key in self.scored and number == 0
             branch.steps.append(replace(step, phase="score") if is_given else step)
-            yield branch.steps[-1]
+            yield self.trees[key].run_step(number, step.index)
             if is_over():
                 return
         if self.error and steps is None:
@@ -117,7 +121,7 @@ def scripted():
 
     def make(waiting=2, **script):
         models.append(ScriptedModel(**script))
-        return Runs(models[-1], Limits(), Line(waiting)), models[-1]
+        return Runs(models[-1], Limits(), Queue(waiting)), models[-1]
 
     yield make
     for model in models:
@@ -157,7 +161,7 @@ def test_a_run_from_its_place_in_line_to_its_end(scripted):
     assert sum("head" in f for f in frames if f["total"]) == 1
     assert len({f["run"] for f in frames if f["run"]}) == 1
     assert model.closed == ["a"]
-    assert runs.line.streams == {}
+    assert runs.queue.streams == {}
 
 
 def test_steps_that_come_fast_share_a_frame(scripted):
@@ -242,7 +246,7 @@ def test_closing_the_frames_never_blocks_and_ends_the_run(scripted):
     frames.close()
     assert time.monotonic() - started < 0.05
     until(lambda: model.closed == ["a"])
-    assert (runs.line.streams, runs._turns) == ({}, {})
+    assert (runs.queue.streams, len(runs._turns)) == ({}, 0)
 
 
 def test_an_error_in_the_middle_keeps_the_text_so_far(scripted):
@@ -300,7 +304,7 @@ def test_scoring_is_a_run_like_others_in_line_in_its_end_and_in_its_errors(scrip
     broken = read(waiting)[-1]
     assert (broken["state"], broken["total"]) == ("error", 3)
     assert broken["message"]["args"]["text"] == "Token 4 has no distribution."
-    assert runs.line.streams == {}
+    assert runs.queue.streams == {}
 
 
 def test_another_text_ends_the_one_before_without_a_word_from_it_and_so_does_leaving(scripted):
@@ -403,7 +407,7 @@ def test_a_paused_run_goes_on_where_it_was(scripted):
     frames = read(runs.resume("ann", more(run)))
     assert [s["i"] for f in frames for s in f["steps"]] == [5, 6, 7, 8]
     assert frames[-1]["state"] == "finished"
-    assert runs.line.streams == {}
+    assert runs.queue.streams == {}
 
 
 @pytest.mark.parametrize("ending", ["paused", "stopped"])
@@ -411,13 +415,13 @@ def test_an_end_that_is_asked_for_before_there_is_a_stream_counts(scripted, monk
     runs, model = scripted(steps=9)
     run = written(runs, model)
     model.let(6)
-    end, start = {"paused": runs.pause, "stopped": runs.stop}[ending], runs.line.open
+    end, start = {"paused": runs.pause, "stopped": runs.stop}[ending], runs.queue.open
 
     def late(owner, make):
         end("ann")
         return start(owner, make)
 
-    monkeypatch.setattr(runs.line, "open", late)
+    monkeypatch.setattr(runs.queue, "open", late)
     last = read(runs.resume("ann", more(run)))[-1]
     assert last["state"] == ending
     assert last["total"] <= 4
@@ -511,7 +515,7 @@ def test_of_two_tabs_that_go_on_at_once_one_writes_the_run(scripted):
             both.wait(0.2)
 
     runs.hush = slow
-    runs._turns["cas"] = Turn(runs.last_runs.find(run))
+    runs._turns.put("cas", Turn(runs.last_runs.find(run)))
 
     def go_on(visitor):
         waiting.append(runs.resume(visitor, more(run)))
@@ -623,9 +627,9 @@ def test_a_run_that_rests_while_the_line_fills_waits_for_a_place(scripted):
     slow = runs.frames("ann", ask(), json.dumps({"speed": 8}))
     next_where(slow, lambda f: f["total"] == 1)
     other = model.worker.stream(lambda _: iter(()))
-    runs.line.streams[other] = ("run", "bob")
+    runs.queue.streams[other] = ("run", "bob")
     assert {json.loads(next(slow))["state"] for _ in range(2)} == {"decoding"}
-    runs.line.close(other)
+    runs.queue.close(other)
     last = read(slow)[-1]
     assert (last["state"], last["total"]) == ("finished", 4)
 
@@ -638,7 +642,7 @@ def test_a_run_that_waits_for_a_place_after_its_rest_can_pause(scripted):
     model.let(2)
     next_where(slow, lambda f: f["total"] == 5)
     other = model.worker.stream(lambda _: iter(()))
-    runs.line.streams[other] = ("run", "bob")
+    runs.queue.streams[other] = ("run", "bob")
     threading.Timer(0.1, runs.pause, ["ann"]).start()
     started = time.monotonic()
     assert read(slow)[-1]["state"] == "paused"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_records import HEAD, make_step, make_trace
 
-from decoding.page.requests.settings import PromptRequestError
+from decoding.page.requests.refusals import PromptRequestError
 from decoding.page.wire.frames import (
     error_message,
     model_frame,
@@ -17,12 +17,13 @@ from decoding.page.wire.frames import (
     step_fields,
     to_json,
 )
-from decoding.page.wire.run_log import LastLogs, RunLog
+from decoding.page.wire.last_logs import LastLogs
+from decoding.page.wire.run_log import RunLog
 from decoding.records.errors import LogitsError
 from decoding.records.model_facts import KVFormula, ModelFacts
 from decoding.records.requests import ModelStatus
 from decoding.records.step import Candidate, KVCacheSize, MemoryInUse
-from decoding.records.tree import Branch, DecodingTree, Restoration, SettingsChange
+from decoding.records.tree import Branch, DecodingTree, Restoration, RunStep, SettingsChange
 
 
 def test_a_step_keeps_its_numbers_under_short_names():
@@ -74,9 +75,9 @@ def test_layers_and_memory_cost_a_step_of_the_default_model_few_bytes():
 def test_a_run_keeps_its_tokens_for_comparisons():
     last_runs, run = LastLogs(), RunLog()
     run.add(HEAD)
-    run.add(make_step(0))
+    run.add(RunStep(make_step(0)))
     bytes_only = Candidate(49_151, "å", "<0xE5>", 0.1, 0.1)
-    run.add(dataclasses.replace(make_step(1, text=""), candidates=(bytes_only,)))
+    run.add(RunStep(dataclasses.replace(make_step(1, text=""), candidates=(bytes_only,))))
     last_runs.keep(run)
     kept = last_runs.find(run.log_id).tokens
     assert (kept.prompt_ids, kept.model) == ([1], "m")
@@ -114,12 +115,12 @@ def test_frames_carry_each_step_once_and_the_head_first():
     assert (first["state"], first["progress"], first["total"]) == ("prefill", [128, 300], 0)
     assert first["head"]["prompt"] == [[1, "<|im_start|>", 1]]
     assert first["head"]["model"]["name"] == "m"
-    run.add(make_step(0))
-    run.add(make_step(1))
+    run.add(RunStep(make_step(0)))
+    run.add(RunStep(make_step(1)))
     second = json.loads(run.next_frame())
     assert (second["state"], second["start"], second["total"]) == ("decoding", 0, 2)
     assert second["progress"] is None
-    run.add(make_step(2, finish_reason="eos"))
+    run.add(RunStep(make_step(2, finish_reason="eos")))
     third = json.loads(run.next_frame())
     assert [s["i"] for s in third["steps"]] == [2]
     assert (third["state"], third["start"], third["total"]) == ("finished", 2, 3)
@@ -145,7 +146,7 @@ def test_a_browser_that_missed_steps_gets_them_and_the_oldest_runs_are_forgotten
     for run in runs:
         run.add(HEAD)
         for index in range(3):
-            run.add(make_step(index))
+            run.add(RunStep(make_step(index)))
         last_runs.keep(run)
     missed = json.loads(last_runs.frame_from(runs[2].log_id, 1))
     assert [s["i"] for s in missed["steps"]] == [1, 2]
@@ -206,20 +207,26 @@ def make_tree(steps=3, changes=({"seed": 7},)):
 def run_of(tree):
     run = RunLog()
     run.add(HEAD)
-    run.take(tree.branches[-1].steps[-1:], tree)
+    take(run, tree)
     return run
+
+
+def take(run, tree, *, is_late=False):
+    """What a stream brings of a tree: the steps that the run does not have, in order."""
+    for event in tree.late_steps(run.known):
+        run.add(dataclasses.replace(event, is_late=is_late))
 
 
 def test_a_run_without_branches_costs_a_few_bytes_more_and_tells_its_settings_once():
     tree, run = make_tree(2), RunLog()
     run.add(HEAD)
-    run.follow(tree)
+    take(run, tree)
     first = json.loads(run.next_frame())
     assert first["changes"] == [[0, 0, {"seed": 7}]]
     assert (first["b"], first["notes"]) == (0, [])
     assert first["head"]["live"] is True
     tree.branches[0].steps.append(make_step(2))
-    run.follow(tree)
+    take(run, tree)
     frame = run.next_frame()
     assert not json.loads(frame).keys() & {"tree", "notes", "changes", "head"}
     plain = json.loads(frame)
@@ -238,7 +245,7 @@ def test_a_branch_sends_its_own_steps_by_their_place_on_its_path():
     branch.restorations.append(Restoration(2, 9, 0, 0.0012345678))
     branch.changes.append(SettingsChange(2, {"seed": 7, "top_p": 0.5}))
     branch.steps.extend([make_step(2, is_forced=True), make_step(3, finish_reason="eos")])
-    run.take(branch.steps, tree)
+    take(run, tree)
     frame = json.loads(run.next_frame())
     assert (frame["b"], frame["start"], frame["total"], frame["state"]) == (1, 2, 4, "finished")
     assert [step["i"] for step in frame["steps"]] == [2, 3]
@@ -257,7 +264,7 @@ def test_going_on_at_the_end_tells_the_tree_once_and_only_what_is_new():
     run.next_frame()
     run.go_on(0)
     tree.branches[0].steps.append(make_step(3))
-    run.take(tree.branches[0].steps[3:], tree)
+    take(run, tree)
     frame = json.loads(run.next_frame())
     assert (frame["tree"], frame["start"], frame["total"]) == ([[None, 0, 4]], 3, 4)
     assert "tree" not in json.loads(run.next_frame())
@@ -270,10 +277,10 @@ def test_a_late_step_of_another_branch_does_not_take_the_word():
     run.next_frame()
     run.go_on(0)
     tree.branches[1].steps.append(make_step(2, finish_reason="eos"))
-    run.take([], tree)
+    take(run, tree, is_late=True)
     assert (run.branch, run.state) == (0, "prefill")
     tree.branches[0].steps.append(make_step(3))
-    run.take(tree.branches[0].steps[3:], tree)
+    take(run, tree)
     frame = json.loads(run.next_frame())
     assert (frame["b"], frame["state"], frame["total"]) == (0, "decoding", 4)
     assert frame["tree"] == [[None, 0, 4], [0, 1, 3]]
@@ -286,7 +293,7 @@ def test_what_goes_on_after_an_end_that_no_longer_holds_is_a_branch_behind_it():
     assert json.loads(run.next_frame())["state"] == "finished"
     run.go_on(0)
     tree.add(0, 3).steps.append(make_step(3))
-    run.take(tree.branches[1].steps, tree)
+    take(run, tree)
     frame = json.loads(run.next_frame())
     assert (frame["b"], frame["start"], frame["total"], frame["state"]) == (1, 3, 4, "decoding")
     assert frame["tree"] == [[None, 0, 3], [0, 3, 4]]

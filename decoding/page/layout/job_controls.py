@@ -11,7 +11,7 @@ from decoding.page.layout.components import View, Worded
 
 
 @dataclass
-class WorkControls:
+class JobControls:
     """The parts that events read.
 
     Attributes:
@@ -26,7 +26,7 @@ class WorkControls:
     stop: gr.Button
 
 
-def build_memory_section(worded: Worded) -> WorkControls:
+def build_memory_section(worded: Worded) -> JobControls:
     """Lays the panels out inside the `gr.Blocks` that is being built."""
     with gr.Column(elem_id="memory"):
         for name in ("layers", "forecast"):
@@ -47,7 +47,7 @@ def build_memory_section(worded: Worded) -> WorkControls:
         precision = _panel("precision", worded)
         roofline = _panel("roofline", worded)
         run_id = gr.Textbox("", visible="hidden", elem_id="shown-run")
-    return WorkControls(run_id, other, caching, precision, roofline, stop)
+    return JobControls(run_id, other, caching, precision, roofline, stop)
 
 
 def _panel(name: str, worded: Worded) -> gr.Button:

@@ -1,0 +1,137 @@
+"""An iterator that runs on one thread and is taken from on others; it knows nothing of models."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+Task = Callable[[], None]
+IsStopped = Callable[[], bool]
+
+
+class Stopped(Exception):
+    """Raised on the worker's thread by code that saw `is_stopped()`; ends the stream quietly."""
+
+
+class Thread(Protocol):
+    """What a stream asks of the thread that it runs on."""
+
+    has_ended: bool
+
+    def position(self, task: Task) -> int:
+        """How many tasks come before this one; 0 once it runs."""
+
+    def leave(self, task: Task) -> bool:
+        """Takes a task out of the queue; false when its turn has come already."""
+
+    def between_items(self) -> None:
+        """Does what waits to be done between two items."""
+
+
+class Stream(Generic[T]):
+    """What a consumer on another thread holds of an iterator that runs on the worker's."""
+
+    def __init__(self, worker: Thread, start: Callable[[IsStopped], Iterator[T]]) -> None:
+        self._worker = worker
+        self._start: Callable[[IsStopped], Iterator[T]] | None = start
+        self._items: deque[T] = deque()
+        self._error: BaseException | None = None
+        self._ended = False
+        self._begun = False
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+
+    @property
+    def started(self) -> bool:
+        """Whether the thread began this stream; false while it waits in the queue."""
+        return self._begun
+
+    @property
+    def position(self) -> int:
+        """Tasks before this one that are not finished; 0 once it runs."""
+        return self._worker.position(self.run)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come and all that came was taken."""
+        with self._changed:
+            return self._ended and not self._items and self._error is None
+
+    def take(self, timeout: float) -> list[T]:
+        """All items that are ready, in order; waits up to `timeout` seconds for the first.
+
+        Raises:
+            BaseException: what the iterator raised, with its traceback, once the items
+                before it were taken.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._ended, timeout)
+            items, error = list(self._items), None
+            self._items.clear()
+            if not items:
+                error, self._error = self._error, None
+        if error is None:
+            return items
+        try:
+            raise error
+        finally:
+            # The traceback holds this frame, and the frames below hold the model's tensors.
+            del error
+
+    def rest(self, seconds: float) -> None:
+        """Waits so long, or until nothing more will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended, seconds)
+
+    def close(self) -> None:
+        """Asks for the end and returns at once.
+
+        A stream that still waits in the queue leaves it and never starts. One that runs ends at
+        its next item, which is dropped; items that were ready before can still be taken.
+        """
+        self._closed.set()
+        if self._worker.leave(self.run):
+            self._finish(None)
+
+    def _is_stopped(self) -> bool:
+        return self._closed.is_set() or self._worker.has_ended
+
+    def run(self) -> None:
+        """Makes, consumes and closes the iterator; called on the worker's thread."""
+        self._begun = True
+        try:
+            with contextlib.suppress(Stopped):
+                self._consume()
+        except BaseException as error:  # the consumer's to handle, and the thread lives on
+            self._finish(error)
+        else:
+            self._finish(None)
+
+    def _consume(self) -> None:
+        start, self._start = self._start, None
+        if start is None or self._is_stopped():
+            return
+        iterator = start(self._is_stopped)
+        try:
+            for item in iterator:
+                if self._is_stopped():
+                    return
+                with self._changed:
+                    self._items.append(item)
+                    self._changed.notify_all()
+                self._worker.between_items()
+        finally:
+            close = getattr(iterator, "close", None)  # generators have one, iterators need not
+            if close is not None:
+                close()
+
+    def _finish(self, failure: BaseException | None) -> None:
+        with self._changed:
+            self._error = failure
+            self._start = None
+            self._ended = True
+            self._changed.notify_all()
