@@ -46,17 +46,16 @@ class WordMarker:
         """
         self._reader = WordReader(prompt)
         self._first = self._rest = self._before = 0.0  # in nats
-        self._opens = True
         self._weight = FIRST_WEIGHT
 
     def add(self, step: DecodingStep) -> Doubt:
         """Reads one more step."""
-        start, opens_next = self._reader.start, self._reader.ends_sentence
+        start = self._reader.start
         kind = self._reader.add(step)
         if self._reader.start != start:
-            own = 0.0 if self._opens else self._weight * self._first + self._rest
+            own = 0.0 if self._reader.opened else self._weight * self._first + self._rest
             self._before = FADING * self._before + own
-            self._first, self._rest, self._opens = step.logprob, 0.0, opens_next
+            self._first, self._rest = step.logprob, 0.0
         elif self._reader.is_first:
             self._first = step.logprob
         else:

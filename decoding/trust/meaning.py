@@ -6,26 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from decoding.trust.words import FUNCTION_WORDS, plain_word
+from decoding.trust.sentences import plain_words, sentence_end, with_digits
+from decoding.trust.words import FUNCTION_WORDS
 
-# A number with its sign and separators; a Chinese character or Japanese sign, each a word of its
-# own, as no space parts them; or a run of other letters.
-_TOKEN = re.compile(
-    r"(?<!\w)[-−]?\d+(?:[.,]\d+)*"
-    r"|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]"
-    r"|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+(?:['’][^\W_]+)*"
-)
-# A mark that ends a sentence; not the period of an initial or of a usual abbreviation.
-_END = re.compile(r"[。！？\n]|(?<!\b\w)(?<!\b(?:St|Mt|Dr|Mr|Ms|Jr))(?<!\bMrs)[.!?]+(?=\s|$)")
 _NEGATIONS = frozenset({"not", "never", "cannot", "isnt", "wasnt", "dont", "不", "沒"})
-_UNITS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *("ten", "eleven", "twelve", "thirteen", "fourteen"),
-    *("fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_NUMBERS = {word: i for i, word in enumerate(_UNITS)}
-_NUMBERS |= {word: 10 * i for i, word in enumerate(_TENS, start=2)}
+_NUMBER = re.compile(r"-?\d[\d.,:/]*")
 
 
 class _Claim(NamedTuple):
@@ -82,45 +67,17 @@ def _same(one: _Claim, other: _Claim) -> bool:
 
 
 def _claim(text: str, asked: set[str]) -> _Claim:
-    sentence = _first_sentence(text)
+    sentence = text[: sentence_end(text)]
     words = frozenset(_words(sentence))
     new = words - asked
-    capitalised = [word for word in _TOKEN.findall(sentence)[1:] if word[0].isupper()]
+    capitalised = [word for word in plain_words(sentence, keep_case=True)[1:] if word[0].isupper()]
     return _Claim(
         words=new - FUNCTION_WORDS - _NEGATIONS or new or words,
-        names=frozenset(map(_plain, capitalised)) - asked - FUNCTION_WORDS,
-        numbers=frozenset(word for word in new if re.fullmatch(r"-?\d+(\.\d+)*", word)),
+        names=frozenset(map(str.casefold, capitalised)) - asked - FUNCTION_WORDS,
+        numbers=frozenset(filter(_NUMBER.fullmatch, new)),
         is_negated=not words.isdisjoint(_NEGATIONS),
     )
 
 
-def _first_sentence(text: str) -> str:
-    text = text.strip()
-    end = _END.search(text)
-    return text[: end.start()] if end else text
-
-
 def _words(text: str) -> list[str]:
-    """As they are compared, apostrophes left out, numbers as digits."""
-    return _with_digits([_plain(word) for word in _TOKEN.findall(text)])
-
-
-def _plain(word: str) -> str:
-    if word[-1].isdecimal() and word[0] in "-−":
-        return "-" + _plain(word[1:])
-    return re.sub("['’,]", "", plain_word(word))
-
-
-def _with_digits(words: list[str]) -> list[str]:
-    """Spelled numbers as digits, "twenty-one" as one of them; "one of" is no number."""
-    spelled: list[str] = []
-    tens = 0
-    for i, word in enumerate(words):
-        value = None if words[i : i + 2] == ["one", "of"] else _NUMBERS.get(word)
-        if tens and value is not None and 0 < value < 10:
-            spelled[-1] = str(tens + value)
-            tens = 0
-            continue
-        spelled.append(word if value is None else str(value))
-        tens = value if value is not None and word in _TENS else 0
-    return spelled
+    return with_digits(plain_words(text))

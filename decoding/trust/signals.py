@@ -97,12 +97,6 @@ def mean_rank(steps: Steps) -> float:
     return math.fsum(step.rank for step in steps) / _count(steps)
 
 
-def max_rank(steps: Steps) -> float:
-    """Rank of the token that the model liked least."""
-    _count(steps)
-    return float(max(step.rank for step in steps))
-
-
 def _count(steps: Steps) -> int:
     if not steps:
         raise ValueError("A signal needs one step or more.")

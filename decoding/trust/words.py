@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import accumulate
 from typing import Literal
 
 from decoding.records.step import DecodingStep
+from decoding.trust.sentences import plain_words, sentence_end, stands_alone
 
 Kind = Literal["claim", "phrasing", "repeated"]
 
 # Words of closed classes: they join what is said and say nothing that could be made up.
+# As `plain_words` tells them, so that a Chinese one of two characters is two in a row.
 FUNCTION_WORDS = frozenset(
-    (files("decoding.trust") / "function_words.txt").read_text(encoding="utf-8").split()
+    " ".join(plain_words(word))
+    for word in (files("decoding.trust") / "function_words.txt").read_text(encoding="utf-8").split()
 )
 # Characters of a word; what goes on beyond them is cut, as each token reads its word anew.
 LONGEST_WORD = 100
 _JOINERS = "'’-‐‑_"
-_PUNCTUATION = re.compile(r"^[\W_]+|[\W_]+$")
-_SENTENCE_END = re.compile(r"[.!?](?=\W|$)|[。！？\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class WordReader:
     Attributes:
         start: index of the word's first step.
         text: of the word so far.
+        opened: whether the word before this one was the first of the text or of a sentence.
     """
 
     def __init__(self, prompt: str = "") -> None:
@@ -60,16 +62,19 @@ class WordReader:
         """
         self.start = 0
         self.text = ""
+        self.opened = False
         self._count = 0
-        self._prompt = prompt
-        self._seen = set(plain_words(prompt))
         self._is_special = False
+        said = plain_words(prompt)
+        self._seen = set(said)
+        self._said = f" {' '.join(said)} "
+        self._sentence = ""  # up to this word
+        self._searched = 0  # characters of it whose marks are known to end nothing
 
     def add(self, step: DecodingStep) -> Kind:
         """Reads one more step; returns the kind of the word so far."""
         if self._begins(step):
-            self._seen.add(plain_word(self.text))
-            self.start, self.text = self._count, ""
+            self._finish()
         self._is_special = step.is_special
         self.text += step.text
         self._count += 1
@@ -80,10 +85,28 @@ class WordReader:
         """Whether the step that was read last is the first of its word."""
         return self.start == self._count - 1
 
-    @property
-    def ends_sentence(self) -> bool:
-        """Whether the word so far has a sentence's end in it."""
-        return bool(_SENTENCE_END.search(self.text))
+    def _finish(self) -> None:
+        """Takes the word, which is whole now, for said."""
+        text = "" if self._is_special else self.text
+        words = plain_words(text)
+        self.opened = self._opens(text, words) or self.start == 0
+        if words:
+            self._seen.update(words)
+            self._said += " ".join(words) + " "
+        self.start, self.text = self._count, ""
+
+    def _opens(self, text: str, words: list[str]) -> bool:
+        """Whether a sentence ended before this word, which tells more of that than its mark."""
+        before = len(self._sentence)
+        self._sentence += text
+        if not words:
+            return False
+        end = sentence_end(self._sentence, self._searched)
+        if end is None or end > before:
+            self._searched = before
+            return False
+        self._sentence, self._searched = self._sentence[end:], 0
+        return True
 
     def _begins(self, step: DecodingStep) -> bool:
         if self._count == 0:
@@ -95,14 +118,19 @@ class WordReader:
         first, last = step.text[0], self.text[-1:]
         if not last:
             return False
-        return not (_joins(first) and _joins(last)) or _is_alone(first) or _is_alone(last)
+        return not (_joins(first) and _joins(last)) or stands_alone(first) or stands_alone(last)
 
     def _kind(self) -> Kind:
-        word = plain_word(self.text)
-        if self._is_special or not word or word in FUNCTION_WORDS:
+        words = [] if self._is_special else plain_words(self.text)
+        if FUNCTION_WORDS.issuperset(words) or " ".join(words) in FUNCTION_WORDS:
             return "phrasing"
-        is_repeated = word in self._seen or (_is_alone(word[0]) and word in self._prompt)
-        return "repeated" if is_repeated else "claim"
+        return "repeated" if self._is_said(words) else "claim"
+
+    def _is_said(self, words: list[str]) -> bool:
+        """Whether these words, in a row where they are several, stand in what came before."""
+        if not self._seen.issuperset(words):
+            return False
+        return len(words) == 1 or f" {' '.join(words)} " in self._said
 
 
 def words_of(steps: Iterable[DecodingStep], prompt: str = "") -> list[Word]:
@@ -135,45 +163,13 @@ def claim_steps(steps: Sequence[DecodingStep], prompt: str = "") -> list[Decodin
 
 
 def first_sentence(steps: Sequence[DecodingStep]) -> Sequence[DecodingStep]:
-    """The steps up to the end of the first sentence that has a word in it."""
-    text = ""
-    for index, step in enumerate(steps):
-        end = _SENTENCE_END.search(step.text)
-        if end is not None:
-            before = text + step.text[: end.start()]
-            goes_on = index + 1 < len(steps) and steps[index + 1].text[:1].isalnum()
-            if (
-                plain_words(before)
-                and not _is_abbreviated(before)
-                and not (goes_on and end[0] == ".")
-            ):
-                return steps[: index + 1]
-        text += step.text
-    return steps
-
-
-def plain_words(text: str) -> list[str]:
-    """The words of a text as they are compared."""
-    return [word for part in re.split(r"\s+", text) if (word := plain_word(part))]
-
-
-def plain_word(text: str) -> str:
-    """A word as it is compared: no case, no accents, no possessive s, no punctuation around it."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(c for c in decomposed if not unicodedata.combining(c)).replace("’", "'")
-    return _PUNCTUATION.sub("", bare).removesuffix("'s")
-
-
-def _is_abbreviated(text: str) -> bool:
-    """Whether the period after this text is that of an initial or of a title."""
-    last = re.split(r"\s+", text)[-1]
-    return bool(re.fullmatch(r"(\W*[A-Z](\.[A-Z])*|St|Mr|Mrs|Ms|Dr|Mt|vs)", last))
+    """The steps up to the end of the first sentence, see `sentence_end`; all where it has none."""
+    texts = ["" if step.is_special else step.text for step in steps]
+    end = sentence_end("".join(texts))
+    if end is None:
+        return steps
+    return steps[: 1 + sum(length < end for length in accumulate(map(len, texts)))]
 
 
 def _joins(character: str) -> bool:
     return character.isalnum() or character in _JOINERS or unicodedata.combining(character) > 0
-
-
-def _is_alone(character: str) -> bool:
-    """Whether it is of a script that writes no spaces between words."""
-    return unicodedata.east_asian_width(character) in "WF" and character.isalpha()

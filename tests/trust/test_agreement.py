@@ -44,6 +44,10 @@ def sample(text, logprob=-1.0, index=0):
         ("Who wrote Emma?", "Emma is a novel by Jane Austen.", "The author is Austen"),
         ("Who wrote Emma?", "austen", "Jane Austen"),
         ("Who wrote Emma?", "In 1815 Jane Austen did.", "It is by Jane Austen, of 1816."),
+        ("Who wrote Emma?", "**Answer:**\n\nJane Austen", "Jane Austen"),
+        ("Who wrote Emma?", 'It is "Jane Austen." He liked it.', "Jane Austen"),
+        ("How many?", "It is 5. The other one was Bob.", "5"),
+        ("有幾個?", "有20個。", "20個"),
     ],
 )
 def test_these_say_the_same(question, one, other):

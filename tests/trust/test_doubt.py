@@ -50,3 +50,27 @@ def test_the_last_word_on_a_word_is_that_of_the_whole_word() -> None:
 def test_an_impossible_token_is_all_doubt() -> None:
     told = [WordMarker().add(step) for step in steps_of([" Oslo"], [0.0])]
     assert (told[0].value, told[0].own) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "is_opening"),
+    [
+        (["Oslo", "."], True),
+        (["Oslo", ".", "\n\n"], True),
+        (["Oslo", ".", "”", ' "'], True),
+        (["是", "。"], True),
+        (["by", " Dr", "."], False),
+        (["by", " J", "."], False),
+        (["3", "."], False),
+        (["so", "..."], False),
+        (["here", ":", "\n"], False),
+    ],
+)
+def test_the_word_that_opens_a_sentence_hands_no_doubt_on(
+    before: list[str], is_opening: bool
+) -> None:
+    texts = [*before, " Bergen", " lies"]
+    marker = WordMarker()
+    told = [marker.add(step) for step in steps_of(texts, [*[1] * len(before), 0.1, 1])]
+    expected = 0.0 if is_opening else 1 - 0.1 ** (FIRST_WEIGHT * FADING)
+    assert told[-1].value == pytest.approx(expected)

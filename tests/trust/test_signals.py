@@ -30,7 +30,6 @@ def test_signals_worked_out_by_hand() -> None:
     assert confidence.min_margin(steps) == -0.5
     assert confidence.mean_margin(steps) == pytest.approx(0.5 / 3)
     assert confidence.mean_rank(steps) == pytest.approx(4 / 3)
-    assert confidence.max_rank(steps) == 2.0
 
 
 def test_an_impossible_token_makes_no_number_up() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from steps import step_of, steps_of
 
-from decoding.trust.words import claim_steps, first_sentence, plain_word, words_of
+from decoding.trust.words import claim_steps, first_sentence, words_of
 
 ARMENIA = [
     "The",
@@ -62,6 +62,10 @@ def test_where_words_begin(pieces: list[str], expected: list[str]) -> None:
     assert [text for text, _ in texts(pieces)] == expected
 
 
+def test_korean_words_are_parted_by_spaces() -> None:
+    assert [text for text, _ in texts(["서", "울", "은", " 수", "도"])] == ["서울은", " 수도"]
+
+
 def test_a_word_without_an_end_is_cut() -> None:
     found = words_of(steps_of(["abcd"] * 100))
     assert [word.end - word.start for word in found] == [26, 26, 26, 22]
@@ -74,6 +78,34 @@ def test_what_was_said_once_is_repeated_afterwards() -> None:
         "repeated",
         "phrasing",
     ]
+
+
+def test_a_word_of_several_is_repeated_where_they_stand_in_a_row() -> None:
+    prompt = "Port-au-Prince, or the prince of a port?"
+    said = [
+        kind
+        for _, kind in texts([" Port", "-", "au", "-", "Prince", " Prince", "-", "port"], prompt)
+    ]
+    assert said == ["repeated", "claim"]
+    assert [kind for _, kind in texts(["台北", "台南", "南北", "台北"])] == [
+        "claim",
+        "claim",
+        "claim",
+        "repeated",
+    ]
+
+
+def test_punctuation_in_a_prompt_parts_its_words() -> None:
+    assert texts([" Oslo", " Bergen", " -", "5"], "Oslo/Bergen: 5?") == [
+        (" Oslo", "repeated"),
+        (" Bergen", "repeated"),
+        (" -5", "claim"),
+    ]
+
+
+@pytest.mark.parametrize("token", ["因為", "可以", "了"])
+def test_chinese_function_words_claim_nothing(token: str) -> None:
+    assert texts([token]) == [(token, "phrasing")]
 
 
 def test_a_chinese_prompt_is_repeated_character_by_character() -> None:
@@ -93,6 +125,12 @@ def test_a_chinese_prompt_is_repeated_character_by_character() -> None:
         (["\n", "\n", "Oslo", "\n", "Bergen"], 4),
         (["是", "台", "北", "。", "它"], 4),
         (["no", " end"], 2),
+        (["no", " end", "<|end|>"], 3),
+        (["It", " is", " Oslo", "<|end|>", ".", " It"], 5),
+        (["It", " is", "...", " Oslo", ".", " It"], 5),
+        (["Yahoo", "!", " is", " it", ".", " It"], 5),
+        (["Oslo", ".", "”", " It"], 3),
+        (["Answer", ":", "\n", "Oslo", "\n", "It"], 5),
     ],
 )
 def test_where_the_first_sentence_ends(pieces: list[str], count: int) -> None:
@@ -106,11 +144,6 @@ def test_the_claim_is_what_the_question_did_not_say() -> None:
 
 def test_where_nothing_is_claimed_all_of_it_is_the_answer() -> None:
     assert [step.text for step in claim_steps(steps_of(["Yes", ".", "<|end|>"]))] == ["Yes", "."]
-
-
-def test_words_are_compared_without_case_accents_and_punctuation() -> None:
-    assert plain_word("«Bogotá's»,") == "bogota"
-    assert plain_word("...") == ""
 
 
 @given(st.lists(st.text(max_size=4), max_size=30), st.text(max_size=20))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from decoding.trust.evaluation.accepted import accepted_words, first_sentence_end, plain_words
+from decoding.trust.evaluation.accepted import accepted_words
 from decoding.trust.evaluation.questions import Half, Question, half_of, is_right
+from decoding.trust.sentences import plain_words
 from decoding.trust.words import Kind
 
 if TYPE_CHECKING:
@@ -134,13 +135,13 @@ def judged_words(question: Question, steps: Sequence[DecodingStep]) -> tuple[Jud
     capital is Vienna, a lovely city" is not asked whether it is lovely.
     """
     from decoding.trust.doubt import WordMarker
-    from decoding.trust.words import words_of
+    from decoding.trust.words import first_sentence, words_of
 
     marker = WordMarker(question.question)
     doubts = [marker.add(step) for step in steps]
-    texts = ["" if step.is_special else step.text for step in steps]
-    answer, known = "".join(texts), accepted_words(question.answers)
-    end, has_failed = first_sentence_end(answer), not is_right(question, answer)
+    answer = "".join(step.text for step in steps if not step.is_special)
+    has_failed, known = not is_right(question, answer), accepted_words(question.answers)
+    end = len(first_sentence(steps))
     return tuple(
         JudgedWord(
             word.text,
@@ -150,7 +151,7 @@ def judged_words(question: Question, steps: Sequence[DecodingStep]) -> tuple[Jud
             has_failed and word.kind == "claim" and not known.issuperset(plain_words(word.text)),
         )
         for word in words_of(steps, question.question)
-        if not steps[word.start].is_special and len("".join(texts[: word.start])) < end
+        if word.start < end and not steps[word.start].is_special
     )
 
 

@@ -11,7 +11,8 @@ from typing import Literal
 from decoding.records.errors import DecodingError
 from decoding.records.json_text import file_content, parsed
 from decoding.records.strict_json import RecordError, read_record, told
-from decoding.trust.evaluation.accepted import is_accepted, plain_words
+from decoding.trust.evaluation.accepted import is_accepted
+from decoding.trust.sentences import plain_words
 
 Half = Literal["selection", "reported"]
 LARGEST_BYTES = 10_000_000

@@ -10,12 +10,7 @@ from typing import Any
 import pytest
 
 from decoding.records.errors import DecodingError
-from decoding.trust.evaluation.accepted import (
-    accepted_words,
-    first_sentence_end,
-    is_accepted,
-    plain_words,
-)
+from decoding.trust.evaluation.accepted import accepted_words, is_accepted
 from decoding.trust.evaluation.questions import (
     OWN_QUESTIONS,
     Question,
@@ -23,6 +18,7 @@ from decoding.trust.evaluation.questions import (
     is_right,
     read_questions,
 )
+from decoding.trust.sentences import plain_words, sentence_end
 
 ENTRY: dict[str, Any] = {
     "question": "What is 2 plus 3?",
@@ -61,6 +57,10 @@ RIGHT = [
     ("Na", "Sodium (Na) is a metal."),
     ("巴黎", "法國的首都是巴黎。"),
     ("Sucre", "There are two: Sucre and La Paz."),
+    ("Paris", "**Answer:**\n\nParis"),
+    ("Paris", "It is... Paris."),
+    ("20", "有20個。"),
+    ("1000", "共1,000元"),
 ]
 WRONG = [
     ("Paris", ""),
@@ -88,6 +88,9 @@ WRONG = [
     ("C", "The symbol for iron is Fe. C is carbon."),
     ("W", "It is T. It is not W."),
     ("巴黎", "法國的首都是里昂。巴黎很大。"),
+    ("巴黎", "法國的首都是里昂.巴黎很大."),
+    ("20", "有120個。"),
+    ("Paris", "Lyon... It is near Paris."),
 ]
 
 
@@ -130,7 +133,7 @@ def test_words_without_what_is_not_compared() -> None:
     ],
 )
 def test_where_the_first_sentence_ends(first: str, rest: str) -> None:
-    end = first_sentence_end(first + rest)
+    end = sentence_end(first + rest)
     assert (first + rest)[:end].rstrip('"') == first.rstrip('"')
 
 
