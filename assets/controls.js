@@ -35,28 +35,8 @@ function example(number, settingNames, values) {
   return [prompt[language()], ...settingNames.map((name, i) => (name in settings ? settings[name] : values[i]))];
 }
 
-let values = {};
-
-/** Has the page's controls take these values, by the settings' names, `prompt`, `chat`, `system`. */
-function setControls(wantedValues) {
-  values = { ...values, ...wantedValues };
-  apply();
-}
-
-/** Hands over what is still to be set: Gradio's controls may come later than the scripts. */
-function apply() {
-  if (Object.keys(values).length > 0) document.querySelector("#apply-settings")?.click();
-}
-
-/** What the controls hold with what was set; asked when `#apply-settings` is pressed. */
-function wanted(names, present) {
-  const taken = values;
-  values = {};
-  return names.map((name, i) => (name in taken ? taken[name] : present[i]));
-}
-
 const relabel = () => document.querySelector("#language-changed")?.click();
 
-window.decodingLiveControls = { labels, example, relabel, setControls, apply, wanted };
+window.decodingLiveControls = { labels, example, relabel };
 addEventListener("decodingLive:language", relabel);
 relabel();

@@ -1,6 +1,6 @@
 // The page's frame: header, theme, language, keys, and the places where the views are mounted.
 
-import { address } from "./run/address.js";
+import { address, fill } from "./run/address.js";
 import { cache, confidence, latency } from "./charts/along.js";
 import { branches } from "./wheel/branches.js";
 import { caching } from "./jobs/caching.js";
@@ -14,6 +14,7 @@ import { modelFacts } from "./model/model.js";
 import { forgetColours } from "./base/plot.js";
 import { precision } from "./jobs/precision.js";
 import { recall, remember } from "./base/remember.js";
+import { request, setControls, wanted } from "./run/request.js";
 import { roofline } from "./jobs/roofline.js";
 import { sampled } from "./jobs/sampled.js";
 import { scorePanel } from "./score/score.js";
@@ -130,17 +131,28 @@ function take(text) {
   else receive(frame);
 }
 
+let isFilled = false;
+
+/** Takes what Gradio's controls hold; nothing is known of them before the address had its say. */
+function takeSettings(settings) {
+  if (isFilled && store.settings === null) return;
+  if (isFilled) return showSettings(settings);
+  isFilled = true;
+  fill(settings).then(showSettings, reportError);
+}
+
+function showSettings(settings) {
+  store.settings = settings;
+  touch("head");
+}
+
 function mount(name, element, feed) {
   if (name === "frame") return take(element);
   if (name === "feed") {
     const { server } = feed;
     return connect((...place) => server.steps_from(place), (question) => server.inspect_step([question]));
   }
-  if (name === "settings") {
-    store.settings = element;
-    window.decodingLiveControls?.apply();
-    return touch("head");
-  }
+  if (name === "settings") return takeSettings(element);
   const root = element.querySelector(".view") ?? element;
   if (name in VIEWS) watch(name, VIEWS[name](root));
   if (name in BELOW) watch(name, whileSeen(root, BELOW[name](root)));
@@ -171,8 +183,7 @@ function flush() {
 }
 
 window.decodingLive = {
-  receive: take, mount, flush, setLanguage, setTheme, store, order: takeOrder,
-  setControls: (values) => window.decodingLiveControls?.setControls(values),
+  receive: take, mount, flush, setLanguage, setTheme, store, order: takeOrder, setControls, wanted, request,
 };
 address();
 applyTheme();

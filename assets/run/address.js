@@ -1,5 +1,6 @@
 // The page's address carries what a run was asked with, so that a link asks it again.
 
+import { beginWith, takeRequest } from "./request.js";
 import { store, touch, watch } from "./store.js";
 
 const LONGEST_LINK = 8000;
@@ -9,28 +10,17 @@ const TEXTS = ["prompt", "system"];
 // No settings: another model writes something else from the same prompt and seed.
 const MADE_BY = ["model", "precision"];
 
-let asked = null;
 let shown = null;
 let linked = null;
-// Gradio makes a folded control only when it is unfolded, so what was typed there is remembered.
-const typed = { prompt: "", system: "" };
 
 /** What Gradio says of the controls that a request is made of: value, range, choices by name. */
-function controls() {
+function controls(settings) {
   const found = new Map([["prompt", { value: "" }]]);
   for (const { props } of window.gradio_config?.components ?? []) {
     const name = /^setting-(.+)/.exec(props?.elem_id ?? "")?.[1];
-    if (name === "system" || name in (store.settings ?? {})) found.set(name, props);
+    if (name === "system" || name in settings) found.set(name, props);
   }
   return found;
-}
-
-const fieldOf = (name) => document.querySelector(name === "prompt" ? "#prompt textarea" : `#setting-${name} :is(textarea, input)`);
-
-// When it is asked, not when it begins: meanwhile the visitor may have typed the next one.
-function hear() {
-  for (const name of TEXTS) typed[name] = fieldOf(name)?.value ?? typed[name];
-  asked = { ...store.settings, ...typed };
 }
 
 /** The words of a value; of one that is the page's default, or none, nothing. */
@@ -39,8 +29,7 @@ function worded(value, usual) {
   return String(value);
 }
 
-function query(values, names) {
-  const known = controls();
+function query(values, names, known) {
   const wanted = new URLSearchParams();
   for (const name of names) {
     const text = name in values ? worded(values[name], known.get(name)?.value ?? "") : "";
@@ -61,11 +50,12 @@ function addressWith(wanted, names) {
 const precisionOf = (model) => model.quantization ?? model.dtype;
 
 function linkTo(values) {
-  const asked = [...controls().keys()];
+  const known = controls(values);
+  const asked = [...known.keys()];
   const names = [...asked, ...MADE_BY];
   const settings = asked.filter((name) => !TEXTS.includes(name));
   const made = store.model ? [["model", store.model.name], ["precision", precisionOf(store.model)]] : [];
-  const hrefOf = (kept) => addressWith([...query(values, kept), ...made], names);
+  const hrefOf = (kept) => addressWith([...query(values, kept, known), ...made], names);
   const href = hrefOf(asked);
   if (href.length <= LONGEST_LINK) return { href, isWhole: true };
   return { href: hrefOf(settings), isWhole: false };
@@ -103,10 +93,10 @@ const READERS = {
 };
 
 /** The values that an address asks for: of known names only, each of its type and in its range. */
-function wantedBy(search) {
+function wantedBy(search, settings) {
   const wanted = {};
   const parameters = new URLSearchParams(search);
-  for (const [name, control] of controls()) {
+  for (const [name, control] of controls(settings)) {
     const text = parameters.get(name);
     if (text === null) continue;
     const longest = TEXTS.includes(name) ? LONGEST_PROMPT : LONGEST_TEXT;
@@ -116,43 +106,28 @@ function wantedBy(search) {
   return wanted;
 }
 
-function fill() {
-  const wanted = wantedBy(location.search);
-  for (const name of TEXTS) typed[name] = wanted[name] ?? "";
+/**
+ * Has the page's controls take what the address asks for. Kept once they have: what each of these
+ * `settings` is then.
+ */
+export async function fill(settings) {
   const made = MADE_BY.map((name) => new URLSearchParams(location.search).get(name));
   if (made.every((text) => text && text.length <= LONGEST_TEXT)) linked = made;
-  if (Object.keys(wanted).length > 0) window.decodingLive.setControls(wanted);
+  const given = await beginWith(wantedBy(location.search, settings));
+  touch("state");
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, given[name] ?? value]));
 }
 
-function listen() {
-  document.addEventListener("input", ({ target }) => {
-    if (target.closest?.("#setting-system")) typed.system = target.value;
-  });
-  document.addEventListener("click", (event) => event.target.closest?.("#generate") && hear(), true);
-  document.addEventListener(
-    "keydown",
-    (event) => event.key === "Enter" && !event.shiftKey && event.target.closest?.("#prompt") && hear(),
-    true,
-  );
-}
-
-/** Keeps the address up to date, and fills the page's controls from it once they are there. */
+/** Keeps the address up to date with the run that is shown. */
 export function address() {
-  listen();
-  let isFilled = false;
   watch("address", (kinds) => {
-    if (store.refusal) asked = null;
-    if (!kinds.has("head")) return;
-    if (!isFilled && store.settings !== null) {
-      isFilled = true;
-      fill();
-      touch("state");
-    }
+    if (store.refusal) takeRequest();
     const isNew = store.run !== "" && store.prompt.length > 0 && store.run !== shown?.run;
+    if (!kinds.has("head") || !isNew) return;
+    const asked = takeRequest();
     // A run that was opened from a file was not asked here.
-    if (!isNew || asked === null) return;
+    if (asked === null) return;
     shown = { run: store.run, link: linkTo({ ...asked, seed: store.config.seed }) };
-    asked = null;
     replaceAddress(shown.link.href);
     touch("link");
   });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 from browser_page import (
@@ -190,3 +190,56 @@ def test_a_page_that_may_not_change_its_address_works(
     assert "prompt" not in page.url
     page.click("#copy-link")
     assert "prompt=framed" in page.input_value("#shared-link")
+
+
+LINK = urlencode({"prompt": "late", "seed": "3", "max_new_tokens": "2", "chat": "false"})
+# As if Gradio listened late: its button takes no click before this says so.
+DEAF = (
+    "addEventListener('click', event => window.isHeard || event.target.id !== 'apply-settings'"
+    " || event.stopImmediatePropagation(), true)"
+)
+
+
+def assert_asked_as_linked(page: Any) -> None:
+    page.wait_for_function("location.search.includes('model=')")
+    assert asked_for(page) == dict(parse_qsl(LINK))
+
+
+def hold(held: list[Any], route: Any) -> None:
+    held.append(route)
+
+
+@pytest.mark.parametrize(
+    "script", ["live/page.js", "live/controls.js", "live/base/words.js", "Blocks-*.js"]
+)
+def test_a_link_is_heard_whichever_script_comes_last(
+    browser: Any, address: str, script: str
+) -> None:
+    page = browser.new_page()
+    held: list[Any] = []
+    page.route(f"**/{script}", lambda route: hold(held, route))
+    page.goto(f"{address}?{LINK}", wait_until="commit")
+    # Everything else is there, and has had its time.
+    page.wait_for_selector(
+        "#generate" if script.startswith("live") else "script[src$='page.js']", state="attached"
+    )
+    page.wait_for_timeout(1000)
+    assert len(held) == 1
+    held[0].continue_()
+    page.click("#generate")
+    assert_asked_as_linked(page)
+    page.close()
+
+
+def test_nothing_is_asked_before_the_link_was_heard(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    page.add_init_script(DEAF)
+    page.goto(f"{address}?{LINK}")
+    page.wait_for_function("window.decodingLive?.store.state === 'ready'")
+    page.press("#prompt textarea", "Enter")
+    page.wait_for_timeout(500)
+    assert page.is_disabled("#generate")
+    assert page.evaluate("[decodingLive.store.run, decodingLive.store.settings]") == ["", None]
+    page.evaluate("window.isHeard = true")
+    assert_asked_as_linked(page)
+    page.close()

@@ -29,6 +29,11 @@ SHOWN_RUN = "(_, ...values) => [window.decodingLive?.store.run ?? '', ...values]
 REQUEST_NAMES = json.dumps(["prompt", "chat", "system", *SETTING_NAMES])
 # The order is the last input: what the page's scripts ask for just now.
 ORDERED = "(...values) => [...values.slice(0, -1), window.decodingLive?.order?.() ?? '']"
+# Without the page's scripts nothing is asked: they know what the page's address asks for.
+REQUESTED = (
+    f"async (...values) => [...await window.decodingLive.request({REQUEST_NAMES}, values),"
+    " window.decodingLive?.order?.() ?? '']"
+)
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 STREAMED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple", "concurrency_limit": None}
@@ -63,7 +68,7 @@ def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
 
     triggers = [page.generate.click, page.prompt.submit]
     asked = [*page.controls, page.wheel.order]
-    gr.on(triggers, generate, asked, page.feed, js=ORDERED, **STREAMED)
+    gr.on(triggers, generate, asked, page.feed, js=REQUESTED, **STREAMED)
     page.stop.click(stop, **AT_ONCE)
     demo.load(model_frames, outputs=page.model_feed, concurrency_limit=None, **PRIVATE)
     demo.unload(leave)
@@ -86,9 +91,8 @@ def wire_wheel(page: Page, runs: Runs) -> None:
     wheel.pause.click(pause, **AT_ONCE)
     wheel.apply.click(
         None,
-        page.controls,
-        page.controls,
-        js=f"(...values) => window.decodingLiveControls.wanted({REQUEST_NAMES}, values)",
+        outputs=[*page.controls, page.generate],
+        js=f"() => window.decodingLive.wanted({REQUEST_NAMES})",
         **AT_ONCE,
     )
 

@@ -1,0 +1,65 @@
+// What a run is asked with: the values of Gradio's own controls, set from here and read when asked.
+
+const EVERY_MS = 100;
+
+let values = {};
+let isDue = false;
+let begin;
+// Nothing is asked before the address has had its say: Gradio's controls may come late.
+const isReady = new Promise((resolve) => (begin = resolve));
+let filled = null;
+let asked = null;
+
+/** Has the page's controls take these values, by the settings' names, `prompt`, `chat`, `system`. */
+export function setControls(wantedValues) {
+  values = { ...values, ...wantedValues };
+  if (isDue) return;
+  isDue = true;
+  press();
+}
+
+// A click that Gradio is not listening to yet is lost, so that it is repeated until it was heard.
+function press() {
+  if (!isDue) return;
+  document.querySelector("#apply-settings")?.click();
+  setTimeout(press, EVERY_MS);
+}
+
+/**
+ * What was set, in the order of the names, when `#apply-settings` is pressed; undefined leaves a
+ * control as it is. Behind them, that Generate can be pressed from now on.
+ */
+export function wanted(names) {
+  const taken = values;
+  values = {};
+  isDue = false;
+  if (!filled) {
+    filled = taken;
+    begin(taken);
+  }
+  return [...names.map((name) => taken[name]), { interactive: true, __type__: "update" }];
+}
+
+/** What the controls are set to as the page begins; a promise that is kept once Gradio has taken it. */
+export const beginWith = (wantedValues) => {
+  setControls(wantedValues);
+  return isReady;
+};
+
+/**
+ * The values that a request is made of, by their names; asked for when Generate is pressed. What
+ * was gathered before the address had its say is overruled by that.
+ */
+export async function request(names, gathered) {
+  const late = filled ? {} : await isReady;
+  const given = names.map((name, i) => (name in late ? late[name] : gathered[i]));
+  asked = Object.fromEntries(names.map((name, i) => [name, given[i]]));
+  return given;
+}
+
+/** What was asked last, once; null where nothing was since. */
+export function takeRequest() {
+  const last = asked;
+  asked = null;
+  return last;
+}
