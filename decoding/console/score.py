@@ -44,7 +44,7 @@ def run_score(options: argparse.Namespace) -> int:
     from decoding.strategies.scoring import score, scored_ids
 
     ids = scored_ids(lm, text)
-    steps = score(lm, ids, top_candidates=options.top_candidates, overlap=options.overlap)
+    steps = score(lm, text, top_candidates=options.top_candidates, overlap=options.overlap)
     if options.json:
         for step in steps:
             write(json.dumps(plain_record(step), allow_nan=False) + "\n")

@@ -71,7 +71,8 @@ def _run(
     on_prefill: OnPrefill | None,
 ) -> Generator[DecodingStep, None, None]:
     """One inference, one token, one step, until a criterion says stop."""
-    text = Text(generation.input_ids, Detokenizer(lm.tokenizer))
+    prompt_ids = generation.input_ids[0].tolist()
+    text = Text(generation.input_ids, Detokenizer.after(lm.tokenizer, prompt_ids))
 
     def read() -> tuple[Tensor, int]:
         return infer(lm.model, generation, text.ids, text.index, on_prefill)

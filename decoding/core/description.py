@@ -52,10 +52,12 @@ def run_head(
 
 
 def prompt_tokens(lm: LanguageModel, ids: list[int]) -> tuple[PromptToken, ...]:
-    """The prompt's tokens; their texts, joined, are what the tokenizer makes of all of them."""
+    """The prompt's tokens; their texts, joined, are what the tokenizer makes of all of them.
+
+    But for a character that the prompt leaves incomplete: the steps after it release that one.
+    """
     detokenizer = Detokenizer(lm.tokenizer)
     texts = [detokenizer.add(i) for i in ids]
-    texts[-1:] = [text + detokenizer.flush() for text in texts[-1:]]
     return tuple(
         PromptToken(i, text, i in lm.special_token_ids, "" if text else token_text(lm.tokenizer, i))
         for i, text in zip(ids, texts, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,16 +24,30 @@ class Detokenizer:
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        """Nothing was added yet: the first id begins a text."""
         self._tokenizer = tokenizer
         self._ids: list[int] = []  # the last released piece's ids, then the pending ones
         self._released = 0  # how many of them were released
 
     @classmethod
-    def after(cls, tokenizer: Any, added: Iterable[tuple[int, str]]) -> Detokenizer:
-        """As it stands after these ids were added, each with the text that it released."""
+    def after(
+        cls, tokenizer: Any, prompt_ids: Sequence[int], added: Iterable[tuple[int, str]] = ()
+    ) -> Detokenizer:
+        """As it stands after a prompt and what came behind it.
+
+        Many tokenizers leave the space before a word out where a text begins. What continues a
+        prompt begins no text: its last ids stand before it.
+
+        Args:
+            tokenizer: that decodes.
+            prompt_ids: bytes of a character that they leave incomplete are released later.
+            added: the ids behind them, each with the text that it released.
+        """
         detokenizer = cls(tokenizer)
-        piece: list[int] = []
-        pending: list[int] = []
+        for token_id in prompt_ids[-_MAX_PENDING:]:
+            detokenizer.add(token_id)
+        released = detokenizer._released
+        piece, pending = detokenizer._ids[:released], detokenizer._ids[released:]
         for token_id, text in added:
             pending.append(token_id)
             if text or len(pending) >= _MAX_PENDING:
@@ -64,6 +78,12 @@ class Detokenizer:
             self._ids = self._ids[self._released :]
             self._released = len(self._ids)
         return text
+
+
+def text_after(tokenizer: Any, prompt_ids: Sequence[int], token_ids: Sequence[int]) -> str:
+    """The text of ids that continue a prompt, the space before their first word included."""
+    detokenizer = Detokenizer.after(tokenizer, prompt_ids)
+    return "".join([*map(detokenizer.add, token_ids), detokenizer.flush()])
 
 
 def detokenize(tokenizer: Any, token_ids: list[int]) -> str:

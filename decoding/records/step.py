@@ -92,6 +92,9 @@ class DecodingStep:
         finish_reason: `None`, or on the last step why generation ended.
         memory: what the allocator held; `None` where nobody can tell.
         is_forced: a user chose the token, not the settings.
+        text_bytes: of a scored step, how many bytes of the given text it stands for, in UTF-8:
+            not those of `text` where the tokenizer changes what it reads; `None` where it does
+            not tell, and of a step that was not scored.
     """
 
     index: int
@@ -115,3 +118,4 @@ class DecodingStep:
     finish_reason: FinishReason | None
     memory: MemoryInUse | None = None
     is_forced: bool = False
+    text_bytes: int | None = None

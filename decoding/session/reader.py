@@ -47,7 +47,7 @@ class Reader:
         self._ids = prompt_ids + [step.token_id for step in path]
         self._given = given_tokens(path)
         added = ((step.token_id, step.text) for step in path)
-        detokenizer = Detokenizer.after(self.lm.tokenizer, added)
+        detokenizer = Detokenizer.after(self.lm.tokenizer, prompt_ids, added)
         self._text = Text(self.tensor(self._ids), detokenizer, len(path))
         self._is_ready = False
 

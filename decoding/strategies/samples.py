@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from decoding.core.cache_kinds import cache_settings
-from decoding.core.detokenizer import detokenize
+from decoding.core.detokenizer import text_after
 from decoding.core.generation import Generation, prepare_generation
 from decoding.core.inference import cache_size, free_cache, infer
 from decoding.core.prompts import Prompt, prompt_token_ids
@@ -101,7 +101,7 @@ def _draw(
     started = time.perf_counter()
     try:
         ids, logits, use, fed = _read(lm, generation, n, lambda _done, _total: report(0, most))
-        rows = _Rows(lm, n, use, fed, started)
+        rows = _Rows(lm, generation.input_ids[0].tolist(), n, use, fed, started)
         for done in range(1, most + 1):
             report(done, most)
             tokens = _choose(logits, temperature, rng)
@@ -124,9 +124,16 @@ class _Rows:
     """The answers of a batch as they grow."""
 
     def __init__(
-        self, lm: LanguageModel, n: int, use: CacheUse, prompt_tokens: int, started: float
+        self,
+        lm: LanguageModel,
+        prompt_ids: list[int],
+        n: int,
+        use: CacheUse,
+        prompt_tokens: int,
+        started: float,
     ) -> None:
         self.lm = lm
+        self.prompt_ids = prompt_ids
         self.use = use
         self.prompt_tokens = prompt_tokens
         self.started = started
@@ -156,7 +163,7 @@ class _Rows:
         ids = self.ids[row]
         return SampledAnswer(
             index=row,
-            text=detokenize(self.lm.tokenizer, ids[:-1] if has_ended else ids),
+            text=text_after(self.lm.tokenizer, self.prompt_ids, ids[:-1] if has_ended else ids),
             token_ids=tuple(ids),
             logprob=self.logprobs[row],
             finish_reason="eos" if has_ended else "length",

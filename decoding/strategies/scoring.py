@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,8 +15,10 @@ from decoding.core.detokenizer import Detokenizer
 from decoding.core.distribution import Measurement, measure_rows
 from decoding.core.inference import OnPrefill
 from decoding.core.prompts import any_token_ids
-from decoding.records.errors import GenerationConfigError, PromptError
+from decoding.core.supported import check_top_candidates
+from decoding.records.errors import PromptError
 from decoding.records.step import DecodingStep
+from decoding.strategies.coverage import covered_bytes
 from decoding.strategies.windows import Window, blocks_of, logits_of, windows_of
 
 if TYPE_CHECKING:
@@ -29,14 +31,16 @@ class TextScore:
 
     Attributes:
         tokens: that were scored.
-        bytes: of their text in UTF-8.
+        bytes: of the given text that they stand for, in UTF-8; `None` where the tokenizer
+            changes what it reads and does not tell which part became which token.
         logprob: of all of them in a row, in nats.
         perplexity: exp(−logprob / tokens); models with other tokens cannot be compared by it.
-        bits_per_byte: −logprob / ln 2 / bytes, by which they can; `None` without a byte.
+        bits_per_byte: −logprob / ln 2 / bytes, by which they can; `None` without
+            a byte, or where these are not known.
     """
 
     tokens: int
-    bytes: int
+    bytes: int | None
     logprob: float
     perplexity: float
     bits_per_byte: float | None
@@ -92,11 +96,11 @@ def score(
         PromptError, GenerationConfigError: at the call.
         LogitsError: from the generator, when the model returns NaN or nothing finite.
     """
-    if type(top_candidates) is not int or top_candidates < 1:
-        raise GenerationConfigError(f"top_candidates must be 1 or more, got {top_candidates!r}.")
+    check_top_candidates(top_candidates)
     ids = scored_ids(lm, text)
     windows = windows_of(lm, ids, overlap)
-    return _steps(lm, ids, windows, top_candidates, on_progress)
+    sizes = covered_bytes(lm.tokenizer, text, ids)
+    return _steps(lm, ids, sizes, windows, top_candidates, on_progress)
 
 
 def text_score(steps: Sequence[DecodingStep]) -> TextScore:
@@ -108,7 +112,7 @@ def text_score(steps: Sequence[DecodingStep]) -> TextScore:
     if not steps:
         raise ValueError("A score needs one step or more.")
     logprob = math.fsum(step.logprob for step in steps)
-    size = len("".join(step.text for step in steps).encode())
+    size = _bytes_of(steps)
     mean = -logprob / len(steps)
     return TextScore(
         tokens=len(steps),
@@ -117,6 +121,13 @@ def text_score(steps: Sequence[DecodingStep]) -> TextScore:
         perplexity=math.exp(mean) if mean < 700 else math.inf,
         bits_per_byte=-logprob / math.log(2) / size if size else None,
     )
+
+
+def _bytes_of(steps: Sequence[DecodingStep]) -> int | None:
+    if any(step.phase != "score" for step in steps):
+        return len("".join(step.text for step in steps).encode())
+    known = [step.text_bytes for step in steps if step.text_bytes is not None]
+    return sum(known) if len(known) == len(steps) else None
 
 
 @torch.inference_mode()
@@ -151,6 +162,7 @@ def temperature_losses(
 def _steps(
     lm: LanguageModel,
     ids: list[int],
+    sizes: list[int] | None,
     windows: list[Window],
     top_candidates: int,
     on_progress: OnPrefill | None,
@@ -167,7 +179,9 @@ def _steps(
         seconds = (part.seconds + time.perf_counter() - started) / len(measured)
         for row in measured:
             check_valid(lm, row, index)
-            yield _step(lm, row, detokenizer, index, part.fed, seconds, is_last=index == last)
+            size = None if sizes is None else sizes[index + 1]
+            step = _step(lm, row, detokenizer, index, part.fed, seconds, is_last=index == last)
+            yield replace(step, text_bytes=size)
             index += 1
 
 

@@ -12,7 +12,13 @@ from tiny import byte_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from decoding.core.detokenizer import Detokenizer, detokenize, token_piece, token_text
+from decoding.core.detokenizer import (
+    Detokenizer,
+    detokenize,
+    text_after,
+    token_piece,
+    token_text,
+)
 
 HOSTILE = json.loads((Path(__file__).parents[1] / "data" / "hostile_text.json").read_text())
 TOKENIZER = byte_tokenizer()
@@ -97,6 +103,25 @@ def test_the_window_stays_small() -> None:
 def test_it_can_be_taken_up_anywhere(data: bytes, at: int) -> None:
     whole = Detokenizer(TOKENIZER)
     texts = [whole.add(byte) for byte in data]
-    again = Detokenizer.after(TOKENIZER, list(zip(data, texts, strict=True))[:at])
+    again = Detokenizer.after(TOKENIZER, [], list(zip(data, texts, strict=True))[:at])
     assert [again.add(byte) for byte in data[at:]] == texts[at:]
     assert again.flush() == whole.flush()
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=40), st.integers(1, 40), st.booleans())
+def test_a_continuation_joins_the_prompts_text(ids: list[int], at: int, is_bytes: bool) -> None:
+    """The space before a word is there too, and a character that the prompt leaves incomplete."""
+    tokenizer = TOKENIZER if is_bytes else sentencepiece_like()
+    if is_bytes:
+        ids = [*"大é👩a 世".encode()][: len(ids)]
+    begun = Detokenizer(tokenizer)
+    prompt = "".join(map(begun.add, ids[:at]))
+    assert prompt + text_after(tokenizer, ids[:at], ids[at:]) == detokenize(tokenizer, ids)
+
+
+def test_a_word_that_continues_keeps_its_space() -> None:
+    tokenizer = sentencepiece_like()
+    the, cat = tokenizer.convert_tokens_to_ids(["▁the", "▁cat"])
+    assert text_after(tokenizer, [the], [cat]) == " cat"
+    assert text_after(tokenizer, [], [cat]) == "cat"
