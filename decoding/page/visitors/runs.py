@@ -210,7 +210,7 @@ class Runs:
                 return None
             yield from self._next_frame(visitor, turn)
         with self._lock:
-            # It may have been with_failure to end before there was a stream that could be ended.
+            # It may have been told to end before there was a stream that could be ended.
             if turn.is_over and self._turns.is_newest(visitor, turn):
                 self._halt(turn)
         return stream
@@ -302,4 +302,4 @@ def _failed(run: RunLog, error: Exception) -> str:
 
 
 def _no_progress(_done: int, _total: int) -> None:
-    """Whoever asks for records is not with_failure how far the prompt is read."""
+    """Whoever asks for records does not hear how far the prompt is read."""
