@@ -194,14 +194,14 @@ def work_of(page: Any, kind: str) -> dict[str, Any]:
     return dict(found)
 
 
-def work_to_end(page: Any, kind: str, *, seconds: float = 30) -> dict[str, Any]:
+def work_to_end(page: Any, kind: str, *, seconds: float = 120) -> dict[str, Any]:
     """A job from the click until it has ended, in sight."""
     before = work_of(page, kind)["id"]
     page.click(f"#{kind}-start")
     return wait_for_work(page, kind, before, seconds)
 
 
-def wait_for_work(page: Any, kind: str, before: str, seconds: float = 30) -> dict[str, Any]:
+def wait_for_work(page: Any, kind: str, before: str, seconds: float = 120) -> dict[str, Any]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         job = work_of(page, kind)

@@ -147,7 +147,7 @@ def test_a_closed_tab_gives_the_model_to_the_next(visit: Callable[..., Any], add
     second.wait_for_function(f"{STATE} === 'queued'")
     shows(second, "#status .note", "1")
     first.close()
-    second.wait_for_function(f"{STATE} === 'finished'", timeout=20_000)
+    second.wait_for_function(f"{STATE} === 'finished'")
     assert prompt_text(second) == "Next"
 
 

@@ -81,7 +81,7 @@ def replay(browser: Any, file: Path) -> Iterator[Any]:
     """The file with the network off; what it asks for or complains of fails the test."""
     context = browser.new_context(offline=True, viewport={"width": 1440, "height": 1000})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     wrong: list[str] = []
     page.on("request", lambda request: wrong.append(request.url))
     page.on("pageerror", lambda error: wrong.append(str(error)))
