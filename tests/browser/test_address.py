@@ -66,7 +66,7 @@ def test_a_link_holds_what_a_run_was_asked_with_and_asks_it_again(
     assert settings["chat"] is False
     assert settings["max_new_tokens"] == 7
     assert settings["seed"] == str(seed)
-    assert other.evaluate("decodingLive.store.run") == ""  # nothing runs by itself
+    assert other.evaluate("decodingLive.store.id") == ""  # nothing runs by itself
     other.click("#generate")
     other.wait_for_function("decodingLive.store.state === 'finished'")
     again = other.evaluate("decodingLive.store.steps.map(step => step.id)")
@@ -239,7 +239,7 @@ def test_nothing_is_asked_before_the_link_was_heard(browser: Any, address: str) 
     page.press("#prompt textarea", "Enter")
     page.wait_for_timeout(500)
     assert page.is_disabled("#generate")
-    assert page.evaluate("[decodingLive.store.run, decodingLive.store.settings]") == ["", None]
+    assert page.evaluate("[decodingLive.store.id, decodingLive.store.settings]") == ["", None]
     page.evaluate("window.isHeard = true")
     assert_asked_as_linked(page)
     page.close()

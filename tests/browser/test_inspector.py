@@ -219,7 +219,7 @@ def test_what_the_server_refuses_and_what_is_only_recorded_is_said(
 ) -> None:
     page = visit(address)
     run_to_end(page, PROMPT, charts=False)
-    page.evaluate("decodingLive.store.run = 'forgotten'")
+    page.evaluate("decodingLive.store.id = 'forgotten'")
     page.click(f"[data-token-index='{INDEX}']")
     shows(page, "#inspector-panel .progress", "not kept any more")
     assert page.locator(".tokens .go").count() > 5
