@@ -13,6 +13,7 @@ from browser_page import (
     BROWSER_MARKS,
     HOSTILE,
     Served,
+    holds_setting,
     run_to_end,
     shows,
     slow_llama,
@@ -134,9 +135,8 @@ def test_settings_tried_show_in_the_stages_and_the_chart_until_undone(
     assert all("cut" in numbers for numbers in cut)
     marked = page.locator(".tokens .go:has(.next-mark)").get_attribute("data-token-id")
     assert int(marked) == wanted.chosen
-    page.evaluate("decodingLive.setControls = values => { window.used = values; }")
     page.click("#use-settings")
-    assert page.evaluate("window.used")["top_k"] == 2
+    holds_setting(page, "top_k", 2)
     page.click("#undo-settings")
     page.wait_for_function(MEASURED)
     page.wait_for_function(
