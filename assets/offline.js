@@ -1,7 +1,7 @@
 // The page as a file of its own: a recorded run in the same views, with no server behind them.
 
-import "./page.js";
 import { unpack } from "./base/packed.js";
+import "./page.js";
 
 for (const element of document.querySelectorAll("[data-view]")) {
   window.decodingLive.mount(element.dataset.view, element);

@@ -1,31 +1,40 @@
 // The page's frame: header, theme, language, keys, and the places where the views are mounted.
 
-import { address, fill } from "./run/address.js";
+import { make, write } from "./base/make.js";
+import { forgetColours } from "./base/plot.js";
+import { recall, remember } from "./base/remember.js";
+import { whileSeen } from "./base/seen.js";
+import { ALL_KINDS, touchAll } from "./base/watched.js";
+import { chooseLanguage, currentLanguage, languages, say } from "./base/words.js";
 import { cache, confidence, latency } from "./charts/along.js";
-import { branches } from "./wheel/branches.js";
 import { caching } from "./jobs/caching.js";
 import { calibration } from "./jobs/calibration.js";
-import { distribution } from "./step/distribution.js";
-import { forecast } from "./model/forecast.js";
-import { inspector } from "./step/inspector.js";
-import { layers } from "./model/layers.js";
-import { make, write } from "./base/make.js";
-import { modelFacts } from "./model/model.js";
-import { forgetColours } from "./base/plot.js";
+import { receiveJob } from "./jobs/job.js";
 import { precision } from "./jobs/precision.js";
-import { recall, remember } from "./base/remember.js";
-import { request, setControls, wanted } from "./run/request.js";
 import { roofline } from "./jobs/roofline.js";
 import { sampled } from "./jobs/sampled.js";
+import { tracePanel } from "./keep/traces.js";
+import { forecast } from "./model/forecast.js";
+import { layers } from "./model/layers.js";
+import { modelFacts } from "./model/model.js";
+import { Address } from "./run/address.js";
+import { inForce, precisionOf, valueOf } from "./run/config.js";
+import { readFrame } from "./run/frame.js";
+import { request, setControls, wanted } from "./run/request.js";
+import { createRun } from "./run/run.js";
+import { connect } from "./run/server.js";
 import { scorePanel } from "./score/score.js";
-import { whileSeen } from "./base/seen.js";
-import { ALL_KINDS, at, connect, pin, receive, store, touch, watch } from "./run/store.js";
+import { distribution } from "./step/distribution.js";
+import { Inspection } from "./step/inspection.js";
+import { inspector } from "./step/inspector.js";
 import { status } from "./step/status.js";
 import { textPanel } from "./text/stream.js";
-import { tracePanel } from "./keep/traces.js";
+import { branches } from "./wheel/branches.js";
 import { takeOrder, wheel } from "./wheel/wheel.js";
-import { receiveWork } from "./jobs/work.js";
-import { chooseLanguage, currentLanguage, languages, say } from "./base/words.js";
+
+const run = createRun();
+const address = new Address(run);
+const inspection = new Inspection(run);
 
 const NAMES = { en: "English", "zh-TW": "繁體中文" };
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
@@ -40,10 +49,10 @@ function applyTheme() {
   // Gradio's own controls take their colours from this class.
   document.body.classList.toggle("dark", theme() === "dark");
   forgetColours();
-  touch(...ALL_KINDS.filter((kind) => kind !== "run"));
+  touchAll(...ALL_KINDS.filter((kind) => kind !== "run"));
 }
 
-export function setTheme(name) {
+function setTheme(name) {
   chosenTheme = name;
   remember("theme", name);
   applyTheme();
@@ -52,10 +61,10 @@ export function setTheme(name) {
 function applyLanguage() {
   document.documentElement.lang = currentLanguage();
   dispatchEvent(new CustomEvent("decodingLive:language", { detail: currentLanguage() }));
-  touch("look", "state", "cursor", "steps", "head", "tree", "work");
+  touchAll("look", "state", "cursor", "steps", "head", "tree", "job");
 }
 
-export function setLanguage(tag) {
+function setLanguage(tag) {
   chooseLanguage(tag);
   applyLanguage();
 }
@@ -80,25 +89,20 @@ function header(root) {
 }
 
 const SAMPLING = ["temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"];
-const UNCHANGED = { top_p: 1, typical_p: 1, repetition_penalty: 1, min_p: 0, top_k: 0 };
 
-const valueOf = (config, key) => config[key] ?? UNCHANGED[key];
-
-function summary(root) {
+function summary(root, run) {
   const [name, where, how] = [make("b"), make("span"), make("span")];
   root.replaceChildren(name, where, how);
   return () => {
-    const model = store.loaded ?? store.model;
-    const config = store.settings ?? store.config;
+    const model = run.loaded ?? run.model;
+    const config = run.settings ?? run.config;
     write(name, model?.name ?? "");
-    const precision = model?.quantization ?? model?.dtype;
-    write(where, model ? `${precision} · ${String(model.device).toUpperCase()}` : "");
+    write(where, model ? `${precisionOf(model)} · ${String(model.device).toUpperCase()}` : "");
     if (config.do_sample === undefined) return write(how, "");
-    const set = SAMPLING.filter((key) => config[key] != null && config[key] !== UNCHANGED[key]);
-    const values = set.map((key) => make("b", {}, `${key} ${config[key]}`));
+    const values = inForce(config, SAMPLING).map((text) => make("b", {}, text));
     // Without one in the settings each run draws its own, named while these are its settings.
-    const isOfRun = SAMPLING.every((key) => valueOf(config, key) === valueOf(store.config, key));
-    const drawn = config.seed || (isOfRun ? store.config.seed : null);
+    const isOfRun = SAMPLING.every((key) => valueOf(config, key) === valueOf(run.config, key));
+    const drawn = config.seed || (isOfRun ? run.config.seed : null);
     const seed = config.do_sample && drawn != null && drawn !== "" ? ` seed ${drawn}` : "";
     const mode = say(config.do_sample ? "views.summary.sampling" : "views.summary.greedy");
     how.replaceChildren(mode, ...(config.do_sample ? values.flatMap((value) => [" ", value]) : []), seed);
@@ -108,16 +112,16 @@ function summary(root) {
 const VIEWS = {
   header,
   summary,
-  status,
+  status: (root) => status(root, run, address),
   wheel,
   text: textPanel,
-  distribution,
+  distribution: (root) => distribution(root, run, inspection),
   confidence,
   "kv-cache": cache,
   latency,
-  inspector,
+  inspector: (root) => inspector(root, run, inspection),
   branches,
-  trace: tracePanel,
+  trace: (root) => tracePanel(root, run, address),
   model: modelFacts,
 };
 
@@ -125,25 +129,24 @@ const VIEWS = {
 const BELOW = { score: scorePanel, sampled, calibration, layers, forecast, caching, precision, roofline };
 
 function take(text) {
-  if (!text) return;
-  const frame = JSON.parse(text);
-  if ("work" in frame) receiveWork(frame);
-  else receive(frame);
+  const frame = readFrame(text);
+  if (frame === null) return;
+  if ("work" in frame) receiveJob(frame);
+  else run.receive(frame);
 }
 
-let isFilled = false;
+let isAddressHeard = false;
 
 /** Takes what Gradio's controls hold; nothing is known of them before the address had its say. */
 function takeSettings(settings) {
-  if (isFilled && store.settings === null) return;
-  if (isFilled) return showSettings(settings);
-  isFilled = true;
-  fill(settings).then(showSettings, reportError);
+  if (!isAddressHeard) address.fill(settings).then(showSettings, reportError);
+  else if (run.settings !== null) showSettings(settings);
+  isAddressHeard = true;
 }
 
 function showSettings(settings) {
-  store.settings = settings;
-  touch("head");
+  run.settings = settings;
+  run.touch("head");
 }
 
 function mount(name, element, feed) {
@@ -154,8 +157,8 @@ function mount(name, element, feed) {
   }
   if (name === "settings") return takeSettings(element);
   const root = element.querySelector(".view") ?? element;
-  if (name in VIEWS) watch(name, VIEWS[name](root));
-  if (name in BELOW) watch(name, whileSeen(root, BELOW[name](root)));
+  if (name in VIEWS) run.watch(name, VIEWS[name](root, run));
+  if (name in BELOW) run.watch(name, whileSeen(root, BELOW[name](root, run)));
 }
 
 const KEYS = {
@@ -169,11 +172,11 @@ const KEYS = {
 
 document.addEventListener("keydown", (event) => {
   if (!event.target.closest?.("#token-stream, [id$='-chart']") || event.altKey || event.ctrlKey || event.metaKey) return;
-  const last = store.steps.length - 1;
-  if (event.key === "Escape") pin(null);
+  const last = run.steps.length - 1;
+  if (event.key === "Escape") run.pin(null);
   if (!(event.key in KEYS) || last < 0) return;
   event.preventDefault();
-  pin(Math.min(last, Math.max(0, KEYS[event.key](at(), last))));
+  run.pin(Math.min(last, Math.max(0, KEYS[event.key](run.cursor, last))));
 });
 darkSystem.addEventListener("change", applyTheme);
 
@@ -183,9 +186,8 @@ function flush() {
 }
 
 window.decodingLive = {
-  receive: take, mount, flush, setLanguage, setTheme, store, order: takeOrder, setControls, wanted, request,
+  receive: take, mount, flush, setLanguage, setTheme, store: run, order: takeOrder, setControls, wanted, request,
 };
-address();
 applyTheme();
 applyLanguage();
 flush();

@@ -135,9 +135,9 @@ def run_to_end(
     page: Any, prompt: str, *, charts: bool = True, **settings: Any
 ) -> list[dict[str, Any]]:
     """The steps of a run that was waited for, and its charts."""
-    before = page.evaluate("decodingLive.store.run")
+    before = page.evaluate("decodingLive.store.id")
     ask(page, prompt, **settings)
-    page.wait_for_function(f"decodingLive.store.run !== {json.dumps(before)} && {ENDED}")
+    page.wait_for_function(f"decodingLive.store.id !== {json.dumps(before)} && {ENDED}")
     assert page.evaluate(STATE) == "finished"
     frames_pass(page)
     if charts:
@@ -187,9 +187,9 @@ def look_at(page: Any, panel: str) -> None:
 
 def work_of(page: Any, kind: str) -> dict[str, Any]:
     """What the page holds of the latest job of a kind."""
-    module = page.evaluate(f"new URL('{FILES_ADDRESS}/jobs/work.js', document.baseURI).href")
+    module = page.evaluate(f"new URL('{FILES_ADDRESS}/jobs/job.js', document.baseURI).href")
     found = page.evaluate(
-        "async ([module, kind]) => (await import(module)).work(kind)", [module, kind]
+        "async ([module, kind]) => (await import(module)).jobOf(kind)", [module, kind]
     )
     return dict(found)
 

@@ -12,6 +12,7 @@ const CONTROLS = (
 ).split(" ");
 const INKLESS = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Cs}\p{Cn}\p{Co}\ufe0e\ufe0f]/u;
 const INKLESS_ALL = new RegExp(INKLESS.source, "gu");
+const MOST_QUOTED = 24;
 const DIRECTIONAL = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 
 function sign(character) {
@@ -49,18 +50,21 @@ export const isBreak = (text) => /^\s*\n\s*$/.test(text);
 
 export const redirects = (text) => DIRECTIONAL.test(text);
 
+/** `text` in at most so many characters, the last of them "…" where some had to go. */
+export function shortened(text, most) {
+  const characters = Array.from(text);
+  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
+}
+
 /** The visible form, at most `length` characters, as a piece of Plotly's pseudo-HTML. */
 export function label(text, length) {
-  const characters = Array.from(visible(text));
-  const short = characters.length > length ? [...characters.slice(0, length - 1), "…"] : characters;
-  return short.join("").replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  return shortened(visible(text), length).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
 /** The same in a sentence: trimmed unless that leaves nothing. */
 export function quoted(text) {
   const trimmed = text.trim();
-  const characters = Array.from(trimmed && !isUnseen(trimmed) ? visibleInside(trimmed) : visible(text));
-  return characters.length > 24 ? `${characters.slice(0, 23).join("")}…` : characters.join("");
+  return shortened(trimmed && !isUnseen(trimmed) ? visibleInside(trimmed) : visible(text), MOST_QUOTED);
 }
 
 const visibleInside = (text) => visible(text).replace(/␣/g, " ");

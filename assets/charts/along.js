@@ -1,29 +1,29 @@
 // The three charts along the text: confidence, KV cache and time. They share the cursor.
 
 import { make } from "../base/make.js";
-import { Chart, baseLayout, colour, ticks } from "../base/plot.js";
-import { at, follows, hover, isRunning, pin, store, surprisal } from "../run/store.js";
+import { baseLayout, Chart, colour, ticks } from "../base/plot.js";
 import { bytes, count, duration, fixed, percent, say, share } from "../base/words.js";
+import { surprisal } from "../run/step.js";
 
 const MARGIN = { l: 46, r: 34, t: 6, b: 20 };
 const MIN_WIDTH_STEPS = 24;
 
 /** x of the steps drawn: inferences are counted from 1, as in the strip. */
-function xRange() {
-  const n = store.steps.length;
+function xRange(run) {
+  const n = run.steps.length;
   // Room ahead while it runs, so that the axis does not move with each token.
-  const last = isRunning() ? Math.max(MIN_WIDTH_STEPS, Math.ceil((n * 1.15) / 20) * 20) : Math.max(2, n);
+  const last = run.isRunning ? Math.max(MIN_WIDTH_STEPS, Math.ceil((n * 1.15) / 20) * 20) : Math.max(2, n);
   return [0.5, last + 0.5];
 }
 
-const cursorShapes = () =>
-  at() < 0 || (follows() && isRunning())
+const cursorShapes = (run) =>
+  run.cursor < 0 || (run.follows && run.isRunning)
     ? []
     : [
         {
           type: "line",
-          x0: at() + 1,
-          x1: at() + 1,
+          x0: run.cursor + 1,
+          x1: run.cursor + 1,
           yref: "paper",
           y0: 0,
           y1: 1,
@@ -31,20 +31,21 @@ const cursorShapes = () =>
         },
       ];
 
-function axes(yTop, yTicks, yText) {
+function axes(run, yTop, yTicks, yText) {
   const base = baseLayout();
   return {
     ...base,
     margin: MARGIN,
-    shapes: cursorShapes(),
-    xaxis: { ...base.xaxis, range: xRange(), nticks: 6, tickformat: "d" },
+    shapes: cursorShapes(run),
+    xaxis: { ...base.xaxis, range: xRange(run), nticks: 6, tickformat: "d" },
     yaxis: { ...base.yaxis, range: [0, yTop], tickvals: yTicks, ticktext: yTicks.map(yText) },
   };
 }
 
 // Numbers of the run as Plotly wants them; each chart appends what is new and keeps its arrays.
 class Columns {
-  constructor(...readers) {
+  constructor(run, readers) {
+    this.run = run;
     this.readers = readers;
     this.clear();
   }
@@ -60,9 +61,9 @@ class Columns {
   }
 
   update() {
-    for (let i = this.x.length; i < store.steps.length; i += 1) {
+    for (let i = this.x.length; i < this.run.steps.length; i += 1) {
       this.x.push(i + 1);
-      this.readers.forEach((read, c) => this.columns[c].push(read(store.steps[i])));
+      this.readers.forEach((read, c) => this.columns[c].push(read(this.run.steps[i], this.run)));
     }
     return this.columns;
   }
@@ -76,10 +77,10 @@ const steps = (n) => ({
   type: "scatter",
 });
 
-function confidenceFigure(columns) {
+function confidenceFigure(columns, run) {
   const [probability, entropy, surprise] = columns.update();
   const top = Math.max(4, ...entropy, ...surprise.filter(Number.isFinite));
-  const layout = axes(1, [0, 0.5, 1], (value) => `${100 * value} %`);
+  const layout = axes(run, 1, [0, 0.5, 1], (value) => `${100 * value} %`);
   // Many inferences on few pixels: thinner lines keep the ones below them visible.
   const thin = probability.length > 200 ? 0.45 : 1;
   const line = (width, name) => ({ color: colour(name), width: thin * width });
@@ -109,7 +110,7 @@ function confidenceFigure(columns) {
   };
 }
 
-function cacheFigure(columns) {
+function cacheFigure(columns, run) {
   const [prompt, fresh] = columns.update();
   const top = Math.max(1, (prompt.at(-1) ?? 0) + (fresh.at(-1) ?? 0)) * 1.12;
   const area = { type: "scatter", mode: "lines", stackgroup: "cache", x: columns.x };
@@ -118,17 +119,17 @@ function cacheFigure(columns) {
       { ...area, name: "prompt_bytes", y: prompt, line: { width: 0 }, fillcolor: colour("model") },
       { ...area, name: "new_bytes", y: fresh, line: { width: 1.5, color: colour("drawn") }, fillcolor: colour("drawn") },
     ],
-    layout: { ...axes(top, ticks(top, 3), (value) => bytes(value, true)), margin: { ...MARGIN, l: 62 } },
+    layout: { ...axes(run, top, ticks(top, 3), (value) => bytes(value, true)), margin: { ...MARGIN, l: 62 } },
   };
 }
 
-function latencyFigure(columns) {
+function latencyFigure(columns, run) {
   const [all] = columns.update();
   const decode = all.slice(1).sort((a, b) => a - b);
   // The prefill has its own number beside the chart; it must not flatten the rest.
   const top = Math.max(1e-3, decode.length ? (decode[Math.floor(0.98 * (decode.length - 1))] ?? 0) : (all[0] ?? 1)) * 1.45;
   // A branch that left at the first token read no prompt.
-  const first = store.steps[0]?.ph === "prefill" ? all.slice(0, 1) : [];
+  const first = run.steps[0]?.ph === "prefill" ? all.slice(0, 1) : [];
   return {
     data: [
       {
@@ -140,13 +141,13 @@ function latencyFigure(columns) {
         line: { color: colour("entropy"), width: 1 }, fill: "tozeroy", fillcolor: colour("entropy"),
       },
     ],
-    layout: { ...axes(top, ticks(top, 3), (value) => `${count(value)} ms`), margin: { ...MARGIN, l: 56 } },
+    layout: { ...axes(run, top, ticks(top, 3), (value) => `${count(value)} ms`), margin: { ...MARGIN, l: 56 } },
   };
 }
 
 const coloured = (name, text) => make("b", { className: `ink-${name}` }, text);
 
-function confidenceReading(step) {
+function confidenceReading(step, run) {
   return [
     coloured("drawn", say("views.confidence.probability", { value: percent(step.p) })), " · ",
     coloured("entropy", say("views.confidence.entropy", { value: fixed(step.H, 2) })), " · ",
@@ -154,13 +155,13 @@ function confidenceReading(step) {
   ];
 }
 
-function cacheReading(step) {
+function cacheReading(step, run) {
   if (!step.kv) return [say(step.ph === "score" ? "views.score.no_cache" : "views.cache.none")];
   const [positions, held] = step.kv;
-  const { kv, weight_bytes: weights } = store.model ?? {};
+  const { kv, weight_bytes: weights } = run.model ?? {};
   // Where a window slides or a state stands for all positions, no position has a size.
   const parts = [
-    coloured("drawn", say(isPlain() ? "views.cache.measured" : "views.cache.measured_whole", {
+    coloured("drawn", say(isPlain(run) ? "views.cache.measured" : "views.cache.measured_whole", {
       positions, each: bytes(held / Math.max(1, positions)), held: bytes(held),
     })),
   ];
@@ -174,12 +175,12 @@ function cacheReading(step) {
   return parts;
 }
 
-function latencyReading(step) {
-  if (store.branches[0].steps[0]?.ph === "score") return [coloured("drawn", timeBehindText(step))];
-  const prefill = store.branches[0].steps[0] ?? store.steps[0];
+function latencyReading(step, run) {
+  if (run.branches[0].steps[0]?.ph === "score") return [coloured("drawn", timeBehindText(step))];
+  const prefill = run.branches[0].steps[0] ?? run.steps[0];
   const parts = [coloured("drawn", say("views.latency.this", { time: duration(step.s) })), " · ",
     coloured("entropy", say("views.latency.prefill", { time: duration(prefill.s), n: prefill.in }))];
-  if (store.steps.length > 1) parts.push(", ", say("views.latency.mean", { time: duration(meanSeconds()) }));
+  if (run.steps.length > 1) parts.push(", ", say("views.latency.mean", { time: duration(meanSeconds(run)) }));
   return parts;
 }
 
@@ -190,80 +191,83 @@ const timeBehindText = (step) =>
     : say("views.latency.this", { time: duration(step.s) });
 
 // Summed as the steps come: reading all of them at each frame would grow with the text.
-const sum = { of: "", n: 0, seconds: 0 };
-function meanSeconds() {
-  const of = `${store.run} ${store.branch}`;
-  if (sum.of !== of || sum.n > store.steps.length) Object.assign(sum, { of, n: 1, seconds: 0 });
-  for (; sum.n < store.steps.length; sum.n += 1) sum.seconds += store.steps[sum.n].s;
+const sums = new WeakMap();
+function meanSeconds(run) {
+  const sum = sums.get(run) ?? { of: "", n: 0, seconds: 0 };
+  sums.set(run, sum);
+  const of = `${run.id} ${run.branch}`;
+  if (sum.of !== of || sum.n > run.steps.length) Object.assign(sum, { of, n: 1, seconds: 0 });
+  for (; sum.n < run.steps.length; sum.n += 1) sum.seconds += run.steps[sum.n].s;
   return sum.seconds / Math.max(1, sum.n - 1);
 }
 
 /** A panel; where `isDrawn` says that there is nothing to draw only its words are seen. */
-function alongTheText(name, id, columns, figure, reading, isDrawn = () => true) {
-  return (root) => {
+function alongTheText(name, id, readers, figure, reading, isDrawn = () => true) {
+  return (root, run) => {
+    const columns = new Columns(run, readers);
     const [title, detail, empty] = [make("h2"), make("p", { className: "reading" }), make("p", { className: "empty" })];
     const box = make("div", { id, tabIndex: 0 });
     root.replaceChildren(make("header", {}, title), detail, empty, box);
     const chart = new Chart(box, () => {
-      const drawn = figure(columns);
-      drawn.layout.datarevision = `${store.run} ${store.branch} ${columns.x.length}`;
+      const drawn = figure(columns, run);
+      drawn.layout.datarevision = `${run.id} ${run.branch} ${columns.x.length}`;
       drawn.text = `${title.textContent}: ${detail.textContent}`;
       return drawn;
     });
     const stepAt = (event) => {
       const layout = chart.plot.layout;
-      if (!layout || store.steps.length === 0) return null;
+      if (!layout || run.steps.length === 0) return null;
       const box = chart.plot.getBoundingClientRect();
       const { l, r } = layout.margin;
       const [from, to] = layout.xaxis.range;
       const x = from + ((event.clientX - box.left - l) / (box.width - l - r)) * (to - from);
-      return Math.min(store.steps.length, Math.max(1, Math.round(x))) - 1;
+      return Math.min(run.steps.length, Math.max(1, Math.round(x))) - 1;
     };
     box.addEventListener("pointermove", (event) => {
-      if (event.pointerType !== "touch") hover(stepAt(event));
+      if (event.pointerType !== "touch") run.hover(stepAt(event));
     });
-    box.addEventListener("pointerleave", () => hover(null));
+    box.addEventListener("pointerleave", () => run.hover(null));
     box.addEventListener("click", (event) => {
       const index = stepAt(event);
-      if (index !== null) pin(index === store.pinned ? null : index);
+      if (index !== null) run.pin(index === run.pinned ? null : index);
     });
     return (kinds) => {
-      const step = store.steps[at()];
+      const step = run.steps[run.cursor];
       if (kinds.has("run")) columns.clear();
-      else if (kinds.has("branch")) columns.cut(store.partedAt);
+      else if (kinds.has("branch")) columns.cut(run.partedAt);
       if (kinds.has("look")) {
         title.textContent = say(`views.${name}.title`);
         empty.textContent = say(`views.${name}.empty`);
       }
       root.classList.toggle("is-empty", !step);
-      if (step) detail.replaceChildren(...reading(step));
-      box.style.visibility = isDrawn() ? "" : "hidden";
+      if (step) detail.replaceChildren(...reading(step, run));
+      box.style.visibility = isDrawn(run) ? "" : "hidden";
       const hasNews = ["run", "steps", "look", "state"].some((kind) => kinds.has(kind));
       if (hasNews && step) chart.drawSoon();
-      if (kinds.has("cursor") && !(follows() && isRunning() && chart.shapes.length === 0)) chart.moveShapes(cursorShapes());
+      if (kinds.has("cursor") && !(run.follows && run.isRunning && chart.shapes.length === 0)) chart.moveShapes(cursorShapes(run));
     };
   };
 }
 
 /** Whether each position has a size of its own: plain keys and values in a cache that grows. */
-const isPlain = () => Boolean(store.model?.kv) && ["dynamic", undefined, null].includes(store.config.cache_implementation);
+const isPlain = (run) => Boolean(run.model?.kv) && ["dynamic", undefined, null].includes(run.config.cache_implementation);
 
 // The first inference left the prompt alone in the cache; only plain keys and values stay apart.
-function promptBytes(step) {
+function promptBytes(step, run) {
   if (!step.kv) return null;
-  return isPlain() ? (store.steps[0].kv?.[1] ?? 0) : 0;
+  return isPlain(run) ? (run.steps[0].kv?.[1] ?? 0) : 0;
 }
 
 export const confidence = alongTheText(
   "confidence", "confidence-chart",
-  new Columns((step) => step.p, (step) => step.H, surprisal), confidenceFigure, confidenceReading,
+  [(step) => step.p, (step) => step.H, surprisal], confidenceFigure, confidenceReading,
 );
 export const cache = alongTheText(
   "cache", "kv-cache-chart",
-  new Columns(promptBytes, (step) => (step.kv ? step.kv[1] - promptBytes(step) : null)), cacheFigure, cacheReading,
-  () => store.steps.length === 0 || Boolean(store.steps.at(-1).kv),
+  [promptBytes, (step, run) => (step.kv ? step.kv[1] - promptBytes(step, run) : null)], cacheFigure, cacheReading,
+  (run) => run.steps.length === 0 || Boolean(run.steps.at(-1).kv),
 );
 export const latency = alongTheText(
   "latency", "latency-chart",
-  new Columns((step) => 1000 * step.s), latencyFigure, latencyReading,
+  [(step) => 1000 * step.s], latencyFigure, latencyReading,
 );

@@ -1,10 +1,10 @@
 // The same tokens with the plain KV cache and with another one, or with none: cost and answer.
 
-import { MarkedText, UNKNOWN, cornerText, fillTable, keyEntry, logAxis, positive, small, usualTop, workPanel } from "./compared.js";
 import { make, write } from "../base/make.js";
-import { Chart, baseLayout, colour, ticks } from "../base/plot.js";
-import { work } from "./work.js";
+import { baseLayout, Chart, colour, ticks } from "../base/plot.js";
 import { bytes, count, duration, say, share } from "../base/words.js";
+import { cornerText, fillTable, jobPanel, JobText, keyEntry, logAxis, positive, small, UNKNOWN, usualTop } from "./compared.js";
+import { jobOf } from "./job.js";
 
 const KIND = "caching";
 const SECONDS = [2, 3];
@@ -121,6 +121,8 @@ function verdict(job) {
   return sentences.join(say("views.sentence.joint"));
 }
 
+const markOf = (row, i) => (row[SAME] ? null : [i, "flip-2", words("mark", { kl: small(row[KL]) })]);
+
 /** The panel: cost in a table, both curves in a chart, the answer in a sentence and a text. */
 export function caching(root) {
   const table = make("table");
@@ -128,36 +130,22 @@ export function caching(root) {
   const [plain, other] = [keyEntry("plain"), keyEntry("other")];
   const box = make("div", { id: "caching-chart", tabIndex: 0 });
   const textBox = make("div", { className: "marked-text", tabIndex: 0 });
-  const frame = workPanel(
+  const frame = jobPanel(
     root, KIND,
     make("div", { className: "numbers" }, table, proof),
     make("div", {}, make("p", { className: "key" }, plain.entry, other.entry), box),
     textBox,
   );
-  const text = new MarkedText(textBox);
-  const chart = new Chart(box, () => ({ ...figure(work(KIND)), text: `${words("title")}: ${proof.textContent}` }));
-  let shown = { id: "", rows: 0 };
-
-  function drawText(job) {
-    if (job.id !== shown.id) {
-      text.clear();
-      shown = { id: job.id, rows: 0 };
-    }
-    if (!job.head) return;
-    text.show(job.head.tokens);
-    for (; shown.rows < job.rows.length; shown.rows += 1) {
-      const row = job.rows[shown.rows];
-      if (!row[SAME]) text.mark(shown.rows, "flip-2", words("mark", { kl: small(row[KL]) }));
-    }
-  }
+  const text = new JobText(textBox, markOf);
+  const chart = new Chart(box, () => ({ ...figure(jobOf(KIND)), text: `${words("title")}: ${proof.textContent}` }));
 
   return (kinds) => {
-    if (!kinds.has("work") && !kinds.has("look")) return;
-    const job = work(KIND);
+    if (!kinds.has("job") && !kinds.has("look")) return;
+    const job = jobOf(KIND);
     const hasRows = job.rows.length > 0;
     frame(kinds, hasRows);
     if (kinds.has("look")) textBox.setAttribute("aria-label", words("text"));
-    drawText(job);
+    text.draw(job);
     if (!hasRows) return;
     write(plain.words, words("plain"));
     write(other.words, otherName(job));

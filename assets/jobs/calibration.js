@@ -1,12 +1,11 @@
 // Whether probabilities hold what they say: over a scored text, and over the labelled questions.
 
-import { cornerText, workPanel } from "./compared.js";
 import { make, write } from "../base/make.js";
-import { evaluation, isMeasured } from "../run/measured.js";
-import { Chart, baseLayout, colour } from "../base/plot.js";
-import { store } from "../run/store.js";
-import { work } from "./work.js";
+import { baseLayout, Chart, colour } from "../base/plot.js";
 import { count, fixed, percent, say, share } from "../base/words.js";
+import { cornerText, jobPanel } from "./compared.js";
+import { jobOf } from "./job.js";
+import { evaluation, isMeasured } from "../run/measured.js";
 
 const KIND = "calibration";
 const MARGIN = { l: 48, r: 20, t: 20, b: 44 };
@@ -136,7 +135,7 @@ function diagram(name, source) {
   return { element, draw };
 }
 
-const measuredHere = () => (isMeasured(store.loaded) && evaluation.reliability ? { ...evaluation, bins: evaluation.reliability } : null);
+const measuredHere = (run) => (isMeasured(run.loaded) && evaluation.reliability ? { ...evaluation, bins: evaluation.reliability } : null);
 
 function drawText(side, { summary, head }) {
   if (!summary) return side.draw({ explained: words("empty") });
@@ -158,18 +157,18 @@ function drawAnswers(side, found) {
 }
 
 /** The panel: the scored text's diagram, and beside it that of the questions this model answered. */
-export function calibration(root) {
-  const text = diagram("calibration", () => work(KIND).summary);
-  const answers = diagram("answers", measuredHere);
+export function calibration(root, run) {
+  const text = diagram("calibration", () => jobOf(KIND).summary);
+  const answers = diagram("answers", () => measuredHere(run));
   const key = make("p", { className: "key" });
-  const frame = workPanel(root, KIND, make("div", { className: "diagrams" }, text.element, answers.element), key);
+  const frame = jobPanel(root, KIND, make("div", { className: "diagrams" }, text.element, answers.element), key);
   return (kinds) => {
-    if (!["work", "look", "head"].some((kind) => kinds.has(kind))) return;
-    const found = measuredHere();
-    frame(kinds, work(KIND).summary !== null || found !== null);
-    drawText(text, work(KIND));
+    if (!["job", "look", "head"].some((kind) => kinds.has(kind))) return;
+    const found = measuredHere(run);
+    frame(kinds, jobOf(KIND).summary !== null || found !== null);
+    drawText(text, jobOf(KIND));
     drawAnswers(answers, found);
     write(key, words("key"));
-    key.hidden = !isDrawn(found) && !isDrawn(work(KIND).summary);
+    key.hidden = !isDrawn(found) && !isDrawn(jobOf(KIND).summary);
   };
 }

@@ -1,10 +1,10 @@
 // What the panels of the longer jobs share: their frame, a text with marks, tables, small numbers.
 
-import { hasInkless, isBreak, isUnseen, redirects, visible } from "../base/glyphs.js";
 import { make, write } from "../base/make.js";
 import { baseLayout, colour } from "../base/plot.js";
-import { noteOf, work } from "./work.js";
 import { count, currentLanguage, fixed, say } from "../base/words.js";
+import { jobOf, noteOf } from "./job.js";
+import { MarkedText } from "../text/marked.js";
 
 export const UNKNOWN = "–";
 const MOST_LOG_TICKS = 4;
@@ -13,12 +13,12 @@ const MOST_LOG_TICKS = 4;
  * Title, note and explanation of a job's panel around what it measured, hidden until there is any.
  * @returns {(kinds, hasContent: boolean) => void} draws the frame
  */
-export function workPanel(root, kind, ...content) {
+export function jobPanel(root, kind, ...content) {
   const [title, note, empty] = [make("h2"), make("p", { className: "work-note" }), make("p", { className: "empty" })];
   const body = make("div", { className: "measured", hidden: true }, ...content);
   root.replaceChildren(make("header", {}, title), note, empty, body);
   return (kinds, hasContent) => {
-    const job = work(kind);
+    const job = jobOf(kind);
     if (kinds.has("look")) {
       title.replaceChildren(say(`views.${kind}.title`), make("small", {}, say(`views.${kind}.subtitle`)));
       empty.textContent = say(`views.${kind}.empty`);
@@ -44,42 +44,25 @@ export function fillTable(table, caption, columns, rows) {
   );
 }
 
-function tokenElement(text, tag = "span") {
-  const element = make(tag, { className: "token" }, text);
-  const names = { unseen: isUnseen(text), break: isBreak(text), isolate: redirects(text) };
-  for (const name of Object.keys(names)) element.classList.toggle(name, names[name]);
-  if (text === "" || hasInkless(text)) element.dataset.shown = visible(text) || "∅";
-  return element;
-}
-
-/** A job's tokens in a box, some of them marked. */
-export class MarkedText {
-  constructor(box) {
-    this.box = box;
-    this.clear();
+/** A job's tokens, marked as its rows come; `markOf(row, i, job)`: [index, class, title], or null. */
+export class JobText {
+  constructor(box, markOf) {
+    this.text = new MarkedText(box);
+    this.markOf = markOf;
+    [this.id, this.rows] = ["", 0];
   }
 
-  clear() {
-    this.box.replaceChildren();
-    this.elements = [];
-  }
-
-  show(tokens) {
-    if (this.elements.length > 0) return;
-    this.elements = tokens.map(([, text]) => tokenElement(text));
-    this.box.append(...this.elements);
-  }
-
-  /** Marks a token; `name` is a class, `title` what the pointer and a screen reader are told. */
-  mark(index, name, title) {
-    const old = this.elements[index];
-    if (!old) return;
-    const element = old.tagName === "MARK" ? old : make("mark", { className: old.className }, old.textContent);
-    if (old.dataset.shown) element.dataset.shown = old.dataset.shown;
-    element.classList.add(name);
-    element.title = [old.title, title].filter(Boolean).join("; ");
-    if (element !== old) old.replaceWith(element);
-    this.elements[index] = element;
+  draw(job) {
+    if (job.id !== this.id) {
+      this.text.clear();
+      [this.id, this.rows] = [job.id, 0];
+    }
+    if (!job.head) return;
+    this.text.show(job.head.tokens.map(([, text]) => text));
+    for (; this.rows < job.rows.length; this.rows += 1) {
+      const mark = this.markOf(job.rows[this.rows], this.rows, job);
+      if (mark) this.text.mark(...mark);
+    }
   }
 }
 

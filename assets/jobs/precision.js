@@ -1,11 +1,10 @@
 // The same tokens under the model's own number format, in 8 and in 4 bits: what rounding changes.
 
-import { MarkedText, UNKNOWN, cornerText, fillTable, keyEntry, logAxis, positive, small, workPanel } from "./compared.js";
 import { make, write } from "../base/make.js";
-import { Chart, baseLayout, colour } from "../base/plot.js";
-import { store } from "../run/store.js";
-import { work } from "./work.js";
+import { baseLayout, Chart, colour } from "../base/plot.js";
 import { bytes, duration, say, share } from "../base/words.js";
+import { cornerText, fillTable, jobPanel, JobText, keyEntry, logAxis, positive, small, UNKNOWN } from "./compared.js";
+import { jobOf } from "./job.js";
 
 const KIND = "precision";
 const [PRECISION, INDEX, KL, SAME] = [0, 1, 3, 4];
@@ -80,11 +79,11 @@ function tableRows(job) {
 }
 
 /** What the smaller weights cost in time, as it was measured, and why on a CPU. */
-function notes(job) {
+function notes(job, loaded) {
   const [first, ...others] = job.summary?.models ?? [];
   const timed = others.filter((model) => model.seconds_per_token && first.seconds_per_token);
   const times = timed.map((model) => model.seconds_per_token / first.seconds_per_token);
-  const device = store.loaded?.name === job.head.model ? String(store.loaded.device) : "";
+  const device = loaded?.name === job.head.model ? String(loaded.device) : "";
   const sentences = timed.map((model, i) => words("cost", {
     precision: model.precision, first: first.precision, times: small(times[i]),
     share: share(model.weight_bytes / first.weight_bytes),
@@ -93,52 +92,42 @@ function notes(job) {
   return [...sentences, ...(isDear ? [words("cpu")] : [])].join(say("views.sentence.joint"));
 }
 
+function markOf(row, _, job) {
+  if (row[SAME] !== 0) return null;
+  const args = { precision: job.head.precisions[row[PRECISION]], kl: small(row[KL]) };
+  return [row[INDEX], `flip-${row[PRECISION]}`, words("mark", args)];
+}
+
 /** The panel: one column of a table for each precision, KL along the text, the text with marks. */
-export function precision(root) {
+export function precision(root, run) {
   const table = make("table");
   const note = make("p", { className: "verdict" });
   const keys = [keyEntry("plain"), keyEntry("other")];
   const box = make("div", { id: "precision-chart", tabIndex: 0 });
   const textBox = make("div", { className: "marked-text", tabIndex: 0 });
-  const frame = workPanel(
+  const frame = jobPanel(
     root, KIND,
     make("div", { className: "numbers" }, table, note),
     make("div", {}, make("p", { className: "key" }, ...keys.map((key) => key.entry)), box),
     textBox,
   );
-  const text = new MarkedText(textBox);
+  const text = new JobText(textBox, markOf);
   const chart = new Chart(box, () => ({
-    ...figure(work(KIND)),
+    ...figure(jobOf(KIND)),
     text: `${words("title")}: ${words("kl_chart")}. ${note.textContent}`,
   }));
-  let shown = { id: "", rows: 0 };
-
-  function drawText(job) {
-    if (job.id !== shown.id) {
-      text.clear();
-      shown = { id: job.id, rows: 0 };
-    }
-    if (!job.head) return;
-    text.show(job.head.tokens);
-    for (; shown.rows < job.rows.length; shown.rows += 1) {
-      const row = job.rows[shown.rows];
-      if (row[SAME] !== 0) continue;
-      const args = { precision: job.head.precisions[row[PRECISION]], kl: small(row[KL]) };
-      text.mark(row[INDEX], `flip-${row[PRECISION]}`, words("mark", args));
-    }
-  }
 
   return (kinds) => {
-    if (!kinds.has("work") && !kinds.has("look")) return;
-    const job = work(KIND);
+    if (!kinds.has("job") && !kinds.has("look")) return;
+    const job = jobOf(KIND);
     const hasRows = job.rows.length > 0 && job.head !== null;
     frame(kinds, hasRows);
     if (kinds.has("look")) textBox.setAttribute("aria-label", words("text"));
-    drawText(job);
+    text.draw(job);
     if (!hasRows) return;
     keys.forEach((key, i) => write(key.words, words(`key_${i + 1}`, { precision: job.head.precisions[i + 1] ?? "" })));
     fillTable(table, words("title"), labels(job), tableRows(job));
-    write(note, notes(job));
+    write(note, notes(job, run.loaded));
     chart.drawSoon();
   };
 }

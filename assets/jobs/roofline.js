@@ -1,10 +1,10 @@
 // What this machine can do at best, and where prefill and decode stand below it.
 
-import { cornerText, fillTable, keyEntry, logAxis, small, workPanel } from "./compared.js";
 import { make, write } from "../base/make.js";
-import { Chart, baseLayout, colour } from "../base/plot.js";
-import { work } from "./work.js";
+import { baseLayout, Chart, colour } from "../base/plot.js";
 import { bytes, duration, fixed, say, share } from "../base/words.js";
+import { cornerText, fillTable, jobPanel, keyEntry, logAxis, small } from "./compared.js";
+import { jobOf } from "./job.js";
 
 const KIND = "roofline";
 const MARGIN = { l: 68, r: 16, t: 20, b: 38 };
@@ -113,19 +113,19 @@ export function roofline(root) {
   const estimate = make("p", { className: "remark" });
   const roof = keyEntry("roof");
   const box = make("div", { id: "roofline-chart", tabIndex: 0 });
-  const frame = workPanel(
+  const frame = jobPanel(
     root, KIND,
     make("div", { className: "numbers" }, measured, table, limit, estimate),
     make("div", {}, make("p", { className: "key" }, roof.entry), box),
   );
   const chart = new Chart(box, () => ({
-    ...figure(work(KIND).summary),
+    ...figure(jobOf(KIND).summary),
     text: `${words("title")}: ${measured.textContent} ${limit.textContent}`,
   }));
 
   return (kinds) => {
-    if (!kinds.has("work") && !kinds.has("look")) return;
-    const { summary } = work(KIND);
+    if (!kinds.has("job") && !kinds.has("look")) return;
+    const { summary } = jobOf(KIND);
     frame(kinds, summary !== null);
     if (!summary) return;
     const points = pointsOf(summary);

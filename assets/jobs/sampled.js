@@ -1,9 +1,9 @@
 // Several answers to the same prompt, grouped by what they say, and the model's own opinion.
 
-import { fillTable, small, workPanel } from "./compared.js";
 import { make, write } from "../base/make.js";
-import { work } from "./work.js";
 import { count, duration, percent, say } from "../base/words.js";
+import { fillTable, jobPanel, small } from "./compared.js";
+import { jobOf } from "./job.js";
 
 const KIND = "sampled";
 const [GROUP, TEXT, PROBABILITY] = [1, 2, 3];
@@ -63,7 +63,7 @@ export function sampled(root) {
   const [agreement, thought, table] = [make("p", { className: "verdict" }), make("p", { className: "verdict" }), make("table")];
   const groupStrip = make("div", { className: "said-groups", role: "img" });
   const [meaning, method, took] = [0, 1, 2].map(() => make("p", { className: "remark" }));
-  const frame = workPanel(
+  const frame = jobPanel(
     root, KIND,
     agreement, groupStrip, thought, meaning,
     make("div", { className: "numbers answers" }, table),
@@ -71,8 +71,8 @@ export function sampled(root) {
   );
 
   return (kinds) => {
-    if (!kinds.has("work") && !kinds.has("look")) return;
-    const { summary, rows, head } = work(KIND);
+    if (!kinds.has("job") && !kinds.has("look")) return;
+    const { summary, rows, head } = jobOf(KIND);
     frame(kinds, summary !== null && head !== null);
     if (!summary || !head) return;
     const groups = groupsOf(rows);

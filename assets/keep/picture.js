@@ -3,26 +3,23 @@
 
 import { make } from "../base/make.js";
 import { colour } from "../base/plot.js";
-import { store } from "../run/store.js";
 import { say } from "../base/words.js";
+import { inForce, precisionOf } from "../run/config.js";
 
 const WIDTH = 1080;
 const SCALE = 2;
 // No browser is sure to draw a canvas that is higher.
 const HIGHEST = 16384;
 
-const PLAIN = { top_p: 1, typical_p: 1, repetition_penalty: 1, min_p: 0, top_k: 0, no_repeat_ngram_size: 0 };
 const NAMED = ["temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "no_repeat_ngram_size", "seed"];
 
 /** Model, settings and seed in one line. */
-function footer() {
-  const { model, config } = store;
-  const precision = model?.quantization ?? model?.dtype;
+function footer(run) {
+  const { model, config } = run;
   const mode = say(config.do_sample ? "views.summary.sampling" : "views.summary.greedy");
   const named = config.do_sample ? NAMED : NAMED.slice(5, -1);
-  const set = named.filter((name) => config[name] != null && config[name] !== PLAIN[name]);
-  const settings = [mode, ...set.map((name) => `${name} ${config[name]}`)].join(" ");
-  return [model?.name, precision, settings, say("views.trace.tokens", { n: store.steps.length })].filter(Boolean).join(" · ");
+  const settings = [mode, ...inForce(config, named)].join(" ");
+  return [model?.name, model && precisionOf(model), settings, say("views.trace.tokens", { n: run.steps.length })].filter(Boolean).join(" · ");
 }
 
 /** What the wavy lines say, where there are any. */
@@ -34,13 +31,13 @@ function marksNote(text) {
 }
 
 /** Title, text, legend and footer as elements off the screen. */
-function lay() {
+function lay(run) {
   const text = document.getElementById("token-stream").cloneNode(true);
   text.querySelectorAll(".at").forEach((token) => token.classList.remove("at"));
   const legend = document.querySelector("#text-panel .legend")?.cloneNode(true) ?? "";
   const note = make("p", { className: "picture-note" });
   const title = make("p", { className: "picture-title" }, say("views.header.title"));
-  const paper = make("div", { className: "picture-paper" }, title, text, note, legend, marksNote(text), make("p", {}, footer()));
+  const paper = make("div", { className: "picture-paper" }, title, text, note, legend, marksNote(text), make("p", {}, footer(run)));
   paper.style.width = `${WIDTH}px`;
   paper.setAttribute("aria-hidden", "true");
   document.body.append(paper);
@@ -187,8 +184,8 @@ function draw(paper) {
 }
 
 /** The shown text with its colours as a PNG; a promise of a Blob. */
-export function picture() {
-  const laid = lay();
+export function picture(run) {
+  const laid = lay(run);
   try {
     shorten(laid);
     const canvas = draw(laid.paper);

@@ -1,11 +1,9 @@
 // What can be kept of a run: a trace, a table, a page of its own, a picture, a link.
 
-import { link } from "../run/address.js";
 import { make, write } from "../base/make.js";
 import { unpack } from "../base/packed.js";
-import { picture } from "./picture.js";
-import { store } from "../run/store.js";
 import { currentLanguage, say } from "../base/words.js";
+import { picture } from "./picture.js";
 
 const FILES = ["json", "csv", "html"];
 const recorded = document.getElementById("recorded-facts");
@@ -26,21 +24,19 @@ function nameFor(kind) {
   return `decoding-${digits.slice(0, 8)}-${digits.slice(8, 14)}.${kind}`;
 }
 
-const addressOf = (kind) => new URL(`trace/${store.run}.${kind}`, document.baseURI).href;
+const addressOf = (id, kind) => new URL(`trace/${id}.${kind}`, document.baseURI).href;
 
-/** Fetches a file of the shown run and has it kept; whether there was one. */
-async function keepFile(kind) {
-  const answer = await fetch(addressOf(kind));
+/** Fetches a file of a run and has it kept; whether there was one. */
+async function keepFile(id, kind) {
+  const answer = await fetch(addressOf(id, kind));
   if (!answer.ok) return false;
   const [, name] = /filename="([\w.-]+)"/.exec(answer.headers.get("content-disposition") ?? "") ?? [];
   keep(await answer.blob(), name ?? nameFor(kind));
   return true;
 }
 
-const keepers = {
-  recorded: async () => keep(await unpack("recorded-trace"), nameFor("json")),
-  picture: async () => keep(await picture(), nameFor("png")),
-};
+const keepRecorded = async () => keep(await unpack("recorded-trace"), nameFor("json"));
+const keepPicture = async (run) => keep(await picture(run), nameFor("png"));
 
 /** The libraries and the day of a recorded run, in words. */
 function origin() {
@@ -54,22 +50,22 @@ function origin() {
   ].join(" · ");
 }
 
-export function tracePanel(root) {
+export function tracePanel(root, run, address) {
   const [title, subtitle, about] = [make("h2"), make("small"), make("p", { className: "empty" })];
   const anchors = recorded ? [] : FILES.map((kind) => make("a", { id: `trace-${kind}`, className: "keep" }));
   const again = make("button", { type: "button", id: "trace-json", className: "keep" });
   const png = make("button", { type: "button", id: "trace-png", className: "keep" });
   const copy = make("button", { type: "button", id: "copy-link", className: "keep" });
-  const address = make("input", { id: "shared-link", readOnly: true, hidden: true });
+  const field = make("input", { id: "shared-link", readOnly: true, hidden: true });
   const note = make("p", { className: "reading one-line" });
   note.setAttribute("aria-live", "polite");
   const row = make("div", { className: "keepers" }, ...(recorded ? [again] : anchors), png, ...(recorded ? [] : [copy]));
-  root.replaceChildren(make("header", {}, title, subtitle), about, row, address, note);
+  root.replaceChildren(make("header", {}, title, subtitle), about, row, field, note);
   let told = null;
 
   /** Says what came of the last click on this run. */
   const tell = (...keys) => {
-    told = store.run;
+    told = run.id;
     write(note, keys.map((key) => words(key)).join(say("views.sentence.joint")));
   };
   // What goes wrong is a mistake of this page's own: it is reported, and said to the visitor.
@@ -84,17 +80,17 @@ export function tracePanel(root) {
       event.preventDefault();
       if (anchor.getAttribute("aria-disabled") === "true") return;
       tell();
-      carryOut(async () => (await keepFile(FILES[i])) || tell("gone"));
+      carryOut(async () => (await keepFile(run.id, FILES[i])) || tell("gone"));
     });
   });
-  again.addEventListener("click", () => carryOut(keepers.recorded));
-  png.addEventListener("click", () => carryOut(keepers.picture));
+  again.addEventListener("click", () => carryOut(keepRecorded));
+  png.addEventListener("click", () => carryOut(() => keepPicture(run)));
   copy.addEventListener("click", () => carryOut(copyLink));
 
   async function copyLink() {
-    const { href, isWhole } = link();
-    Object.assign(address, { value: href, hidden: false });
-    address.select();
+    const { href, isWhole } = address.link;
+    Object.assign(field, { value: href, hidden: false });
+    field.select();
     // Not every page has a clipboard: then the link stands there to be copied by hand.
     const isCopied = await navigator.clipboard?.writeText(href).then(() => true, () => false);
     tell(isCopied ? "copied" : "copy_by_hand", ...(isWhole ? [] : ["without_prompt"]));
@@ -108,20 +104,20 @@ export function tracePanel(root) {
     write(again, words("json"));
     write(png, words("png"));
     write(copy, words("copy"));
-    address.setAttribute("aria-label", words("link"));
+    field.setAttribute("aria-label", words("link"));
   }
 
   return (kinds) => {
     if (kinds.has("look")) relabel();
-    if (told !== store.run) tell();
-    const hasRun = store.run !== "" && store.steps.length > 0;
+    if (told !== run.id) tell();
+    const hasRun = run.id !== "" && run.steps.length > 0;
     for (const anchor of anchors) {
       anchor.setAttribute("aria-disabled", String(!hasRun));
-      if (hasRun) anchor.href = addressOf(FILES[anchors.indexOf(anchor)]);
+      if (hasRun) anchor.href = addressOf(run.id, FILES[anchors.indexOf(anchor)]);
       else anchor.removeAttribute("href");
     }
     png.disabled = !hasRun;
-    copy.disabled = !hasRun || link() === null;
-    if (copy.disabled) address.hidden = true;
+    copy.disabled = !hasRun || address.link === null;
+    if (copy.disabled) field.hidden = true;
   };
 }

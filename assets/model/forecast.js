@@ -1,8 +1,7 @@
 // What the cache of the loaded model will cost: a forecast from its config, and the run's own point.
 
 import { make, write } from "../base/make.js";
-import { Chart, baseLayout, colour } from "../base/plot.js";
-import { at, store } from "../run/store.js";
+import { baseLayout, Chart, colour } from "../base/plot.js";
 import { bytes, count, say } from "../base/words.js";
 
 const BATCHES = [1, 8, 32];
@@ -10,7 +9,7 @@ const POINTS = 60;
 const SHORTEST = 16;
 const LONGEST = 2 ** 40;
 
-export function cacheBytes(model, positions, batch = 1) {
+function cacheBytes(model, positions, batch = 1) {
   let sum = 0;
   for (const layer of model.cache_layers) {
     const kept = layer.max_positions === null ? positions : Math.min(positions, layer.max_positions);
@@ -20,7 +19,7 @@ export function cacheBytes(model, positions, batch = 1) {
 }
 
 /** The longest text whose cache stays within a limit; null where any does. */
-export function longestWithin(model, limit, batch = 1) {
+function longestWithin(model, limit, batch = 1) {
   if (cacheBytes(model, LONGEST, batch) <= limit) return null;
   let [low, high] = [0, LONGEST];
   while (low < high) {
@@ -44,10 +43,10 @@ function powers(from, to) {
   return found;
 }
 
-const measuredPoint = () => {
-  const step = store.steps[at()];
+const measuredPoint = (run) => {
+  const step = run.steps[run.cursor];
   // The run may be another model's than the one that is loaded now.
-  const isOfThis = ["name", "dtype", "weight_bytes"].every((key) => store.model?.[key] === store.loaded?.[key]);
+  const isOfThis = ["name", "dtype", "weight_bytes"].every((key) => run.model?.[key] === run.loaded?.[key]);
   return isOfThis && step?.kv && step.kv[0] > 0 && step.kv[1] > 0 ? step.kv : null;
 };
 
@@ -59,13 +58,13 @@ function limits(model) {
   ].filter(([, value]) => value > 0);
 }
 
-function figure(model) {
+function figure(model, run) {
   const x = lengths(model);
   const curves = BATCHES.map((batch, i) => ({
     type: "scatter", mode: "lines", name: `batch_${batch}`, x, y: x.map((n) => cacheBytes(model, n, batch)),
     line: { color: colour("drawn"), width: 2.4 - 0.7 * i, dash: ["solid", "dash", "dot"][i] },
   }));
-  const point = measuredPoint();
+  const point = measuredPoint(run);
   const marker = {
     type: "scatter", mode: "markers", name: "measured", x: point ? [point[0]] : [], y: point ? [point[1]] : [],
     marker: { color: colour("ink"), size: 9, symbol: "circle", line: { color: colour("card"), width: 2 } },
@@ -118,14 +117,14 @@ function sentences(model) {
   return [outgrows, say(limit && longest >= limit ? "views.forecast.fits_all" : "views.forecast.fits", { n: longest, limit: limit ?? 0 })];
 }
 
-export function forecast(root) {
+export function forecast(root, run) {
   const [title, detail, empty] = [make("h2"), make("small"), make("p", { className: "empty" })];
   const text = make("p", { className: "reading" });
   const box = make("div", { id: "forecast-chart", tabIndex: 0 });
   root.replaceChildren(make("header", {}, title, detail), empty, text, box);
-  const known = () => (store.loaded?.cache_layers?.length ? store.loaded : null);
+  const known = () => (run.loaded?.cache_layers?.length ? run.loaded : null);
   const chart = new Chart(box, () => {
-    const drawn = known() ? figure(known()) : { data: [], layout: baseLayout() };
+    const drawn = known() ? figure(known(), run) : { data: [], layout: baseLayout() };
     return { ...drawn, text: `${title.textContent}: ${text.textContent}` };
   });
   return (kinds) => {
@@ -133,7 +132,7 @@ export function forecast(root) {
       write(title, say("views.forecast.title"));
       write(detail, say("views.forecast.subtitle"));
     }
-    write(empty, say(store.loaded ? "views.forecast.unknown" : "views.forecast.empty"));
+    write(empty, say(run.loaded ? "views.forecast.unknown" : "views.forecast.empty"));
     root.classList.toggle("is-empty", !known());
     if (!known()) return;
     if (kinds.has("head") || kinds.has("look")) write(text, sentences(known()).join(say("views.sentence.joint")));

@@ -1,24 +1,15 @@
 // The cache layer by layer: one column for each decoder layer, as wide as its heads, as high as
 // the positions it stores. What a layer is can be seen from its shape.
 
-import { make, write } from "../base/make.js";
-import { at, isRunning, store } from "../run/store.js";
+import { draw, make, write } from "../base/make.js";
 import { bytes, count, say, share } from "../base/words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 130;
 const BASE = 14;
 const WIDEST = 44;
 const GAP = 3;
 const STATE_HEIGHT = 0.42;
 const STATES = ["linear", "state_space", "convolution"];
-
-function draw(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 /** The decoder layers: what the config says of each, or where that is not known, the entries. */
 function layout(model, held) {
@@ -34,10 +25,10 @@ function entries(step) {
 const own = (layer, held) => (layer.entry === null ? null : (held[layer.entry] ?? null));
 
 /** Positions that fill a column: where the run may come to, then where it came to. */
-function fullHeight() {
-  const last = store.steps.at(-1)?.kv?.[0] ?? 1;
-  const most = store.prompt.length + (store.config.max_new_tokens ?? 0);
-  return Math.max(1, isRunning() ? Math.max(last, most) : last);
+function fullHeight(run) {
+  const last = run.steps.at(-1)?.kv?.[0] ?? 1;
+  const most = run.prompt.length + (run.config.max_new_tokens ?? 0);
+  return Math.max(1, run.isRunning ? Math.max(last, most) : last);
 }
 
 const isState = (layer) => STATES.includes(layer.kind);
@@ -160,7 +151,7 @@ function legend(shown) {
   );
 }
 
-export function layers(root) {
+export function layers(root, run) {
   const [title, detail, empty] = [make("h2"), make("small"), make("p", { className: "empty" })];
   const [total, computed, held] = [make("b", { className: "ink-drawn" }), make("span"), make("span")];
   const reading = make("p", { className: "reading" }, total, make("br"), computed, make("br"), held);
@@ -175,7 +166,7 @@ export function layers(root) {
   let hovered = null;
 
   const point = () => {
-    const step = store.steps[at()];
+    const step = run.steps[run.cursor];
     const layer = shown[hovered];
     write(pointed, step && layer ? inWords(layer, hovered, entries(step), step.kv?.[0] ?? 0) : say("views.layers.hint"));
   };
@@ -191,7 +182,7 @@ export function layers(root) {
 
   return (kinds) => {
     if (!["look", "steps", "cursor", "head", "run", "state"].some((kind) => kinds.has(kind))) return;
-    const step = store.steps[at()];
+    const step = run.steps[run.cursor];
     if (kinds.has("look")) {
       write(title, say("views.layers.title"));
       write(detail, say("views.layers.subtitle"));
@@ -200,18 +191,18 @@ export function layers(root) {
     root.classList.toggle("is-empty", !step?.kv);
     if (!step?.kv) return;
     const stored = entries(step);
-    if (drawnFor !== store.model || columns.length === 0 || kinds.has("look")) {
-      drawnFor = store.model;
-      shown = layout(store.model, stored);
-      columns = picture(svg, shown, store.model?.attention_heads);
+    if (drawnFor !== run.model || columns.length === 0 || kinds.has("look")) {
+      drawnFor = run.model;
+      shown = layout(run.model, stored);
+      columns = picture(svg, shown, run.model?.attention_heads);
       key.replaceChildren(...legend(shown));
     }
-    const full = fullHeight();
+    const full = fullHeight(run);
     columns.forEach(({ fill }, i) => fill(Math.min(1, (own(shown[i], stored)?.[0] ?? 0) / full)));
     write(total, measured(step));
-    write(computed, formula(store.model, step));
-    write(held, allocator(store.model, step));
-    if (!isRunning()) box.setAttribute("aria-label", summaryInWords(shown, stored, step.kv[0]));
+    write(computed, formula(run.model, step));
+    write(held, allocator(run.model, step));
+    if (!run.isRunning) box.setAttribute("aria-label", summaryInWords(shown, stored, step.kv[0]));
     point();
   };
 }

@@ -2,7 +2,6 @@
 // them the catalogue: what there is to load, what it takes and what it is good for.
 
 import { make } from "../base/make.js";
-import { store } from "../run/store.js";
 import { bytes, count, currentLanguage, say } from "../base/words.js";
 
 const catalogue = JSON.parse(document.getElementById("decoding-live-catalogue")?.textContent ?? "[]");
@@ -57,7 +56,7 @@ function tableOfModels() {
   return make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
 }
 
-export function modelFacts(root) {
+export function modelFacts(root, run) {
   const list = make("dl", { className: "facts" });
   const [offer, access] = [make("summary"), make("p", { className: "empty" })];
   const table = make("div", { className: "catalogue" });
@@ -69,7 +68,7 @@ export function modelFacts(root) {
       table.replaceChildren(tableOfModels());
     }
     if (!kinds.has("head") && !kinds.has("look")) return;
-    const model = store.loaded;
+    const model = run.loaded;
     list.replaceChildren(
       ...(model ? facts(model) : []).map(([key, value, device]) =>
         make("div", {}, make("dt", {}, device ? say("views.model.device", { device }) : say(`views.model.${key}`)), make("dd", {}, value)),

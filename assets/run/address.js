@@ -1,7 +1,7 @@
 // The page's address carries what a run was asked with, so that a link asks it again.
 
+import { precisionOf } from "./config.js";
 import { beginWith, takeRequest } from "./request.js";
-import { store, touch, watch } from "./store.js";
 
 const LONGEST_LINK = 8000;
 const LONGEST_PROMPT = 32000;
@@ -9,9 +9,6 @@ const LONGEST_TEXT = 200;
 const TEXTS = ["prompt", "system"];
 // No settings: another model writes something else from the same prompt and seed.
 const MADE_BY = ["model", "precision"];
-
-let shown = null;
-let linked = null;
 
 /** What Gradio says of the controls that a request is made of: value, range, choices by name. */
 function controls(settings) {
@@ -47,28 +44,16 @@ function addressWith(wanted, names) {
   return address.href;
 }
 
-const precisionOf = (model) => model.quantization ?? model.dtype;
-
-function linkTo(values) {
+function linkTo(values, model) {
   const known = controls(values);
   const asked = [...known.keys()];
   const names = [...asked, ...MADE_BY];
   const settings = asked.filter((name) => !TEXTS.includes(name));
-  const made = store.model ? [["model", store.model.name], ["precision", precisionOf(store.model)]] : [];
+  const made = model ? [["model", model.name], ["precision", precisionOf(model)]] : [];
   const hrefOf = (kept) => addressWith([...query(values, kept, known), ...made], names);
   const href = hrefOf(asked);
   if (href.length <= LONGEST_LINK) return { href, isWhole: true };
   return { href: hrefOf(settings), isWhole: false };
-}
-
-/** The link to what the shown run was asked with, and whether the prompt is in it; or null. */
-export const link = () => (shown?.run === store.run ? shown.link : null);
-
-/** What made the run that a link is of, and what is loaded here, where they are not the same; or null. */
-export function otherModel() {
-  if (linked === null || !store.loaded) return null;
-  const here = [store.loaded.name, precisionOf(store.loaded)];
-  return linked.every((text, i) => text === here[i]) ? null : { made: linked.join(" · "), here: here.join(" · ") };
 }
 
 function replaceAddress(href) {
@@ -106,29 +91,55 @@ function wantedBy(search, settings) {
   return wanted;
 }
 
-/**
- * Has the page's controls take what the address asks for. Kept once they have: what each of these
- * `settings` is then.
- */
-export async function fill(settings) {
-  const made = MADE_BY.map((name) => new URLSearchParams(location.search).get(name));
-  if (made.every((text) => text && text.length <= LONGEST_TEXT)) linked = made;
-  const given = await beginWith(wantedBy(location.search, settings));
-  touch("state");
-  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, given[name] ?? value]));
+/** The model and the precision that made the run a link is of; null where it names none. */
+function madeBy(search) {
+  const made = MADE_BY.map((name) => new URLSearchParams(search).get(name));
+  return made.every((text) => text && text.length <= LONGEST_TEXT) ? made : null;
 }
 
-/** Keeps the address up to date with the run that is shown. */
-export function address() {
-  watch("address", (kinds) => {
-    if (store.refusal) takeRequest();
-    const isNew = store.run !== "" && store.prompt.length > 0 && store.run !== shown?.run;
+/** The page's address: it asks for what a link holds, and is kept up to date with a run. */
+export class Address {
+  constructor(run) {
+    this.run = run;
+    this.shown = null;
+    this.linked = null;
+    run.watch("address", (kinds) => this.follow(kinds));
+  }
+
+  /**
+   * Has the page's controls take what the address asks for. Kept once they have: what each of these
+   * `settings` is then.
+   */
+  async fill(settings) {
+    this.linked = madeBy(location.search);
+    const given = await beginWith(wantedBy(location.search, settings));
+    this.run.touch("state");
+    return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, given[name] ?? value]));
+  }
+
+  follow(kinds) {
+    const { run } = this;
+    if (run.refusal) takeRequest();
+    const isNew = run.id !== "" && run.prompt.length > 0 && run.id !== this.shown?.id;
     if (!kinds.has("head") || !isNew) return;
     const asked = takeRequest();
     // A run that was opened from a file was not asked here.
     if (asked === null) return;
-    shown = { run: store.run, link: linkTo({ ...asked, seed: store.config.seed }) };
-    replaceAddress(shown.link.href);
-    touch("link");
-  });
+    this.shown = { id: run.id, link: linkTo({ ...asked, seed: run.config.seed }, run.model) };
+    replaceAddress(this.shown.link.href);
+    run.touch("link");
+  }
+
+  /** The link to what the shown run was asked with, and whether the prompt is in it; or null. */
+  get link() {
+    return this.shown?.id === this.run.id ? this.shown.link : null;
+  }
+
+  /** What made the run that a link is of, and what is loaded here, where they are not the same; or null. */
+  get otherModel() {
+    const { loaded } = this.run;
+    if (this.linked === null || !loaded) return null;
+    const here = [loaded.name, precisionOf(loaded)];
+    return this.linked.every((text, i) => text === here[i]) ? null : { made: this.linked.join(" · "), here: here.join(" · ") };
+  }
 }

@@ -1,7 +1,8 @@
 // What the colour of a token tells, as the reader chose: its probability or its rank.
 
 import { recall, remember } from "../base/remember.js";
-import { surprisal, touch } from "./store.js";
+import { touchAll } from "../base/watched.js";
+import { surprisal } from "./step.js";
 
 const LEVELS = 9;
 const KEY = "colouring";
@@ -18,7 +19,7 @@ export const colouring = () => chosen;
 export function chooseColouring(name) {
   chosen = name;
   remember(KEY, name);
-  touch("colouring");
+  touchAll("colouring");
 }
 
 /** 0 for a token that was no surprise, LEVELS for one of 4.3 bits or more (1 in 20). */

@@ -2,17 +2,18 @@
 
 import { make, write } from "../base/make.js";
 import { recall, remember } from "../base/remember.js";
-import { isRunning, pin, showUpTo, store, touch, wholePath } from "./store.js";
+import { touchAll } from "../base/watched.js";
 import { say } from "../base/words.js";
 
 const MEASURED = "measured";
 const SPEEDS = [MEASURED, "0.5", "1", "2", "4", "8", "16", "32"];
 const BUTTONS = ["play", "step"];
 
-const isAtEnd = () => store.steps.length >= wholePath().length;
+const isAtEnd = (run) => run.steps.length >= run.whole.length;
 
 class Player {
-  constructor() {
+  constructor(run) {
+    this.run = run;
     this.timer = 0;
     this.speed = SPEEDS.includes(recall("replaySpeed")) ? recall("replaySpeed") : MEASURED;
     this.moveOn();
@@ -20,10 +21,10 @@ class Player {
 
   /** Another run or branch is shown: it rests at its end. */
   moveOn() {
-    const wasPlaying = this.isPlaying && this.run === store.run;
+    const wasPlaying = this.isPlaying && this.id === this.run.id;
     this.stop();
-    this.run = store.run;
-    this.branch = store.branch;
+    this.id = this.run.id;
+    this.branch = this.run.branch;
     if (wasPlaying) this.tell();
   }
 
@@ -32,7 +33,7 @@ class Player {
   }
 
   get isOfThis() {
-    return this.run === store.run && this.branch === store.branch;
+    return this.id === this.run.id && this.branch === this.run.branch;
   }
 
   stop() {
@@ -41,8 +42,8 @@ class Player {
   }
 
   play() {
-    if (isAtEnd()) showUpTo(0);
-    pin(null);
+    if (isAtEnd(this.run)) this.run.showUpTo(0);
+    this.run.pin(null);
     this.due = performance.now();
     this.wait();
     this.tell();
@@ -61,7 +62,7 @@ class Player {
   /** Shows the first `count` steps and rests there. */
   goTo(count) {
     this.stop();
-    showUpTo(Math.min(wholePath().length, Math.max(0, count)));
+    this.run.showUpTo(Math.min(this.run.whole.length, Math.max(0, count)));
     this.tell();
   }
 
@@ -76,32 +77,32 @@ class Player {
 
   // A timer comes late: the next step is due after the last one was, not after it was shown.
   wait() {
-    const next = wholePath()[store.steps.length];
+    const next = this.run.whole[this.run.steps.length];
     this.due += this.speed === MEASURED ? 1000 * (next?.s ?? 0) : 1000 / Number(this.speed);
     this.timer = setTimeout(() => this.go(), Math.max(0, this.due - performance.now()));
   }
 
   go() {
-    showUpTo(store.steps.length + 1);
-    if (!isAtEnd()) return this.wait();
+    this.run.showUpTo(this.run.steps.length + 1);
+    if (!isAtEnd(this.run)) return this.wait();
     this.stop();
     this.tell();
   }
 
   /** The state as a run has it that is written, rests or is at its end. */
   tell() {
-    const rest = isAtEnd() && store.steps.at(-1)?.fin ? "finished" : "paused";
-    store.state = this.isPlaying ? "decoding" : rest;
-    touch("state", "cursor");
+    const rest = isAtEnd(this.run) && this.run.steps.at(-1)?.fin ? "finished" : "paused";
+    this.run.state = this.isPlaying ? "decoding" : rest;
+    touchAll("state", "cursor");
   }
 }
 
-const isReplay = () => store.live === false && store.run !== "" && store.prompt.length > 0;
+const isReplay = (run) => run.live === false && run.id !== "" && run.prompt.length > 0;
 const hasFieldFocus = (target) => Boolean(target.closest?.("input:not([type=range]), textarea, select, [contenteditable]"));
 
 /** Play, step, speed and place of a run that cannot go on; hidden for every other. */
-export function replayBar(root) {
-  const player = new Player();
+export function replayBar(root, run) {
+  const player = new Player(run);
   const [play, step] = BUTTONS.map((name) => make("button", { type: "button", id: `replay-${name}`, className: "quiet" }));
   const speed = make("select", { id: "replay-speed" });
   const options = SPEEDS.map((value) => make("option", { value }));
@@ -114,13 +115,13 @@ export function replayBar(root) {
   root.replaceChildren(play, step, scrub, place, speed);
 
   play.addEventListener("click", () => player.toggle());
-  step.addEventListener("click", () => player.goTo(store.steps.length + 1));
+  step.addEventListener("click", () => player.goTo(run.steps.length + 1));
   speed.addEventListener("change", () => player.setSpeed(speed.value));
   scrub.addEventListener("input", () => player.goTo(Number(scrub.value)));
   document.addEventListener("keydown", (event) => {
-    if (!isReplay() || event.altKey || event.ctrlKey || event.metaKey || hasFieldFocus(event.target)) return;
+    if (!isReplay(run) || event.altKey || event.ctrlKey || event.metaKey || hasFieldFocus(event.target)) return;
     if (event.key === "p" || event.key === "P") player.toggle();
-    else if (event.key === "n" || event.key === "N") player.goTo(store.steps.length + 1);
+    else if (event.key === "n" || event.key === "N") player.goTo(run.steps.length + 1);
     else return;
     event.preventDefault();
   });
@@ -139,20 +140,20 @@ export function replayBar(root) {
   }
 
   return (kinds) => {
-    root.hidden = !isReplay();
+    root.hidden = !isReplay(run);
     if (!player.isOfThis) player.moveOn();
     // Something else began: a run that waits in line, a model that is loaded.
-    else if (player.isPlaying && store.state !== "decoding") player.stop();
+    else if (player.isPlaying && run.state !== "decoding") player.stop();
     if (kinds.has("look")) relabel();
     if (root.hidden) return;
     // A recorded run may have been left in the middle of a branch.
-    if (store.state === "finished" && !store.steps.at(-1)?.fin) player.tell();
-    const [shown, all] = [store.steps.length, wholePath().length];
+    if (run.state === "finished" && !run.steps.at(-1)?.fin) player.tell();
+    const [shown, all] = [run.steps.length, run.whole.length];
     scrub.max = all;
     scrub.value = shown;
     write(place, say("views.replay.place", { shown, all }));
     scrub.setAttribute("aria-valuetext", place.textContent);
-    write(play, say(player.isPlaying && isRunning() ? "views.replay.pause" : "views.replay.play"));
-    step.disabled = isAtEnd();
+    write(play, say(player.isPlaying && run.isRunning ? "views.replay.pause" : "views.replay.play"));
+    step.disabled = isAtEnd(run);
   };
 }

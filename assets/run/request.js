@@ -4,10 +4,10 @@ const EVERY_MS = 100;
 
 let values = {};
 let isDue = false;
+let isBegun = false;
 let begin;
 // Nothing is asked before the address has had its say: Gradio's controls may come late.
-const isReady = new Promise((resolve) => (begin = resolve));
-let filled = null;
+const begun = new Promise((resolve) => (begin = resolve));
 let asked = null;
 
 /** Has the page's controls take these values, by the settings' names, `prompt`, `chat`, `system`. */
@@ -33,25 +33,23 @@ export function wanted(names) {
   const taken = values;
   values = {};
   isDue = false;
-  if (!filled) {
-    filled = taken;
-    begin(taken);
-  }
+  isBegun = true;
+  begin(taken);
   return [...names.map((name) => taken[name]), { interactive: true, __type__: "update" }];
 }
 
-/** What the controls are set to as the page begins; a promise that is kept once Gradio has taken it. */
-export const beginWith = (wantedValues) => {
+/** Has the controls begin with these values; a promise of what they were set to, once they are. */
+export function beginWith(wantedValues) {
   setControls(wantedValues);
-  return isReady;
-};
+  return begun;
+}
 
 /**
  * The values that a request is made of, by their names; asked for when Generate is pressed. What
  * was gathered before the address had its say is overruled by that.
  */
 export async function request(names, gathered) {
-  const late = filled ? {} : await isReady;
+  const late = isBegun ? {} : await begun;
   const given = names.map((name, i) => (name in late ? late[name] : gathered[i]));
   asked = Object.fromEntries(names.map((name, i) => [name, given[i]]));
   return given;

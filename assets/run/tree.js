@@ -1,32 +1,32 @@
-// The branches of the shown run as a tree: their order, where they part, how likely their texts are.
+// The branches of a run as a tree: their order, where they part, how likely their texts are.
 
-import { lengthOf, stepOf, store } from "./store.js";
+import { lengthOf } from "./run.js";
 
 /** Numbers in the tree's order: each branch before those that left it, the later ones first. */
-export function inOrder() {
+export function inOrder(run) {
   const list = [];
   const visit = (number) => {
     list.push(number);
-    childrenOf(number).forEach(visit);
+    childrenOf(run, number).forEach(visit);
   };
   visit(0);
   return list;
 }
 
 // With the later ones nearest, no line to a child crosses a branch.
-const childrenOf = (number) =>
-  [...store.branches.keys()]
-    .filter((child) => store.branches[child].parent === number)
-    .sort((one, other) => store.branches[other].at - store.branches[one].at);
+const childrenOf = (run, number) =>
+  [...run.branches.keys()]
+    .filter((child) => run.branches[child].parent === number)
+    .sort((one, other) => run.branches[other].at - run.branches[one].at);
 
 const sums = new WeakMap();
 
 /** Of a branch's whole text, in nats; each step is added once. Null while steps are missing. */
-export function logprob(number) {
-  const branch = store.branches[number];
+export function logprob(run, number) {
+  const branch = run.branches[number];
   const sum = sums.get(branch) ?? { n: 0, nats: 0 };
   for (; sum.n < lengthOf(branch); sum.n += 1) {
-    const step = stepOf(number, sum.n);
+    const step = run.stepOf(number, sum.n);
     if (!step) return null;
     sum.nats += step.lp ?? -Infinity;
   }
@@ -35,8 +35,8 @@ export function logprob(number) {
 }
 
 /** Index of the first step at which two branches chose differently, or one ends. */
-export function parting(one, other, from = 0) {
+export function parting(run, one, other, from = 0) {
   let index = from;
-  while (stepOf(one, index) && stepOf(one, index)?.id === stepOf(other, index)?.id) index += 1;
+  while (run.stepOf(one, index) && run.stepOf(one, index)?.id === run.stepOf(other, index)?.id) index += 1;
   return index;
 }

@@ -1,13 +1,14 @@
 // Two scored texts side by side: coloured alike, one cursor, and the difference word by word.
 
-import { placeIn, rangesOf, sharedOf } from "./aligned.js";
-import { chooseColouring, colouring, levelOf } from "../run/colouring.js";
-import { MarkedText } from "../jobs/compared.js";
-import { Difference, bitsText } from "./difference.js";
 import { quoted } from "../base/glyphs.js";
 import { make, write } from "../base/make.js";
-import { bitsOf } from "./scored.js";
 import { percent, say } from "../base/words.js";
+import { chooseColouring, colouring } from "../run/colouring.js";
+import { surprisal } from "../run/step.js";
+import { placeIn, rangesOf, sharedOf } from "./aligned.js";
+import { bitsText, Difference } from "./difference.js";
+import { MarkedText } from "../text/marked.js";
+import { paint } from "../text/token.js";
 
 export const NAMES = ["A", "B"];
 
@@ -32,7 +33,7 @@ class Side {
     this.ranges = rangesOf(scored);
     this.at = [];
     this.marked.clear();
-    this.marked.show(scored.tokens.map(({ t }) => ["", t]));
+    this.marked.show(scored.tokens.map(({ t }) => t));
     this.marked.elements.forEach((element, i) => {
       element.dataset.scoredIndex = i;
       if (scored.tokens[i].sp) element.classList.add("special");
@@ -42,10 +43,7 @@ class Side {
   }
 
   paint() {
-    this.marked.elements.forEach((element, i) => {
-      element.className = element.className.replace(/ d\d\b/, "");
-      if (!this.scored.tokens[i].sp) element.classList.add(`d${levelOf(this.scored.tokens[i])}`);
-    });
+    this.marked.elements.forEach((element, i) => paint(element, this.scored.tokens[i]));
   }
 
   word() {
@@ -81,7 +79,7 @@ class Side {
   reading() {
     const tokens = this.at.map((i) => this.scored.tokens[i]);
     if (tokens.length === 0) return words("nothing_there", { name: this.name });
-    const bits = tokens.reduce((total, token) => total + bitsOf(token), 0);
+    const bits = tokens.reduce((total, token) => total + surprisal(token), 0);
     const args = {
       name: this.name, token: tokens.map(nameOf).join("|"), n: tokens.length,
       p: percent(2 ** -bits), rank: tokens[0].r, bits: bitsText(bits),

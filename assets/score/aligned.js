@@ -1,6 +1,6 @@
 // Two texts along their characters: where the one stands in the other, and the bits of each word.
 
-import { bitsOf } from "./scored.js";
+import { surprisal } from "../run/step.js";
 
 /** How far two texts are the same, from their beginnings and, white space apart, from their ends. */
 export function sharedOf(a, b) {
@@ -44,14 +44,14 @@ function bitsAlong({ text, tokens }, ranges) {
   tokens.forEach((token, i) => {
     const [from, to] = ranges[i];
     for (let at = from; at < to; at += 1) {
-      bits[at] = (Number.isNaN(bits[at]) ? 0 : bits[at]) + bitsOf(token) / (to - from);
+      bits[at] = (Number.isNaN(bits[at]) ? 0 : bits[at]) + surprisal(token) / (to - from);
     }
   });
   return bits;
 }
 
 /** Words with the white space before them, as `[from, to]`; marks of punctuation are words too. */
-export function wordsOf(text) {
+function wordsOf(text) {
   const words = [];
   let from = 0;
   for (const { index, segment } of new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)) {

@@ -1,10 +1,10 @@
 // How many bits more each word took in one scored text than in the other: a line and sentences.
 
-import { wordBits } from "./aligned.js";
 import { quoted } from "../base/glyphs.js";
 import { make, write } from "../base/make.js";
-import { Chart, baseLayout, colour, ticks } from "../base/plot.js";
+import { baseLayout, Chart, colour, ticks } from "../base/plot.js";
 import { count, fixed, say } from "../base/words.js";
+import { wordBits } from "./aligned.js";
 
 const FEWEST_WORDS = 2;
 const MOST_STEPS = 400;

@@ -1,12 +1,12 @@
 // The texts that were scored in this visit, and two of them side by side.
 
-import { Abreast, NAMES } from "./abreast.js";
-import { UNKNOWN } from "../jobs/compared.js";
 import { visible } from "../base/glyphs.js";
 import { make, write } from "../base/make.js";
-import { MOST_TEXTS, collect, remove, scoredTexts } from "./scored.js";
-import { touch, watch } from "../run/store.js";
+import { touchAll } from "../base/watched.js";
 import { count, fixed, say, share } from "../base/words.js";
+import { UNKNOWN } from "../jobs/compared.js";
+import { Abreast, NAMES } from "./abreast.js";
+import { collect, MOST_TEXTS, remove, scoredTexts } from "./scored.js";
 
 const COLUMNS = ["model", "tokens", "perplexity", "per_byte", "entropy", "favourites"];
 
@@ -65,7 +65,7 @@ class Row {
 }
 
 /** The panel: one row for each text, and the two that were chosen. */
-export function scorePanel(root) {
+export function scorePanel(root, run) {
   const [title, subtitle] = [make("h2"), make("small")];
   const [empty, hint, explained] = ["empty", "remark", "remark"].map((className) => make("p", { className }));
   const [caption, head, body] = [make("caption", { className: "unseen-text" }), make("tr"), make("tbody")];
@@ -77,12 +77,12 @@ export function scorePanel(root) {
   let chosen = [];
 
   // Kept also while this panel is out of sight.
-  watch("scored-texts", collect);
+  run.watch("scored-texts", () => collect(run));
 
   function choose(scored, isOn) {
     const others = chosen.filter((one) => one !== scored);
     chosen = isOn ? [...others, scored].slice(-NAMES.length) : others;
-    touch("scored");
+    touchAll("scored");
   }
 
   function update() {

@@ -1,6 +1,8 @@
 // The texts that were scored in this visit: what is kept of each when its run is gone.
 
-import { isRunning, store, touch } from "../run/store.js";
+import { touchAll } from "../base/watched.js";
+import { precisionOf } from "../run/config.js";
+import { surprisal } from "../run/step.js";
 
 export const MOST_TEXTS = 8;
 
@@ -14,14 +16,11 @@ export const scoredTexts = () => texts;
 /** What is kept of a step: enough to colour a token and to say its numbers. */
 const tokenOf = ({ t, k, sp, lp, p, r, H }) => ({ t, k, sp, lp, p, r, H });
 
-/** A token's surprisal in bits; infinite where the model held it impossible. */
-export const bitsOf = ({ lp }) => (lp === null ? Infinity : -lp / Math.LN2);
-
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 function numbersOf(tokens) {
   const n = tokens.length;
-  const bits = sum(tokens.map(bitsOf));
+  const bits = sum(tokens.map(surprisal));
   const bytes = encoder.encode(tokens.map(({ t }) => t).join("")).length;
   return {
     bytes,
@@ -33,16 +32,15 @@ function numbersOf(tokens) {
 }
 
 // A sign that the tokenizer puts before every text is no part of the text.
-const unscored = () => store.prompt.map(([, text, isSpecial]) => (isSpecial ? "" : text)).join("");
+const unscored = (run) => run.prompt.map(([, text, isSpecial]) => (isSpecial ? "" : text)).join("");
 
-function shownText(given) {
+function shownText(run, given) {
   const tokens = given.map(tokenOf);
-  const { name, quantization, dtype } = store.model ?? {};
-  const before = unscored();
+  const before = unscored(run);
   return {
-    run: store.run,
-    model: name ?? "",
-    precision: quantization ?? dtype ?? "",
+    run: run.id,
+    model: run.model?.name ?? "",
+    precision: run.model ? precisionOf(run.model) : "",
     before,
     text: before + tokens.map(({ t }) => t).join(""),
     tokens,
@@ -50,18 +48,18 @@ function shownText(given) {
   };
 }
 
-/** Keeps the text that the page shows, once it was scored; called when something changed. */
-export function collect() {
-  const given = isRunning() ? [] : (store.branches[0]?.steps ?? []).filter(({ ph }) => ph === "score");
-  const known = texts.find(({ run }) => run === store.run);
-  if (given.length === 0 || removed.has(store.run) || known?.tokens.length === given.length) return;
-  const text = shownText(given);
+/** Keeps the text that a run shows, once it was scored; called when something changed. */
+export function collect(run) {
+  const given = run.isRunning ? [] : (run.branches[0]?.steps ?? []).filter(({ ph }) => ph === "score");
+  const known = texts.find((text) => text.run === run.id);
+  if (given.length === 0 || removed.has(run.id) || known?.tokens.length === given.length) return;
+  const text = shownText(run, given);
   texts = known ? texts.map((old) => (old === known ? text : old)) : [...texts, text].slice(-MOST_TEXTS);
-  touch("scored");
+  touchAll("scored");
 }
 
 export function remove(text) {
   removed.add(text.run);
-  texts = texts.filter(({ run }) => run !== text.run);
-  touch("scored");
+  texts = texts.filter((other) => other.run !== text.run);
+  touchAll("scored");
 }

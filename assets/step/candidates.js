@@ -1,6 +1,6 @@
 // Tokens that a step could have taken, as buttons that continue with them.
 
-import { redirects, visible } from "../base/glyphs.js";
+import { redirects, shortened, visible } from "../base/glyphs.js";
 import { make } from "../base/make.js";
 import { count, percent, say } from "../base/words.js";
 
@@ -8,9 +8,7 @@ const MOST_SHOWN = 40;
 
 /** A token's text with every character made visible, in an element. */
 export function tokenName(text, properties = {}) {
-  const shown = Array.from(visible(text || "∅"));
-  const cut = shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN - 1).join("")}…` : shown.join("");
-  const name = make("code", properties, cut);
+  const name = make("code", properties, shortened(visible(text || "∅"), MOST_SHOWN));
   if (redirects(text)) name.style.unicodeBidi = "isolate";
   return name;
 }

@@ -1,22 +1,20 @@
 // The distribution of one inference: what the model believed, and what was drawn from.
 
-import { configAt } from "../run/changes.js";
 import { label, visible } from "../base/glyphs.js";
-import { previewOf } from "./inspection.js";
 import { make, write } from "../base/make.js";
-import { Chart, baseLayout, colour, ticks } from "../base/plot.js";
-import { cutters } from "../text/sentence.js";
-import { at, follows, isRunning, store } from "../run/store.js";
+import { baseLayout, Chart, colour, ticks } from "../base/plot.js";
 import { fixed, percent, say } from "../base/words.js";
+import { configAt } from "../run/config.js";
+import { cutters } from "../text/sentence.js";
 
 const FEW = 12;
 const NUMBERS_WIDTH = 96;
 const MARGIN = { l: 128, r: 12, t: 2, b: 22 };
 
 // The step with what other settings would make of it, where such are tried on it.
-function shownStep() {
-  const step = store.steps[at()];
-  const preview = step && previewOf(step.i);
+function shownStep(run, inspection) {
+  const step = run.steps[run.cursor];
+  const preview = step && inspection.previewOf(step.i);
   if (!preview) return step;
   const listed = preview.candidates.reduce((sum, [, , p]) => sum + p, 0);
   return { ...step, c: preview.candidates, tail: Math.max(0, 1 - listed), kept: preview.kept, next: preview.chosen?.[0] };
@@ -44,7 +42,7 @@ function note(candidate) {
 // A dot for the token that was taken, a diamond for the one that would be.
 const sign = (step, id) => (id === step.id ? "●" : "") + (id === step.next ? "◆" : "");
 
-function detailOf(step) {
+function detailOf(run, step) {
   if (step.next !== undefined) return say("views.inspector.preview_detail", { number: step.i + 1, n: step.kept });
   const entropy = fixed(step.H, 2);
   if (step.ph === "score") return say("views.distribution.detail_scored", { number: step.i + 1, entropy });
@@ -52,9 +50,9 @@ function detailOf(step) {
     number: step.i + 1,
     entropy,
     n: step.kept,
-    left: step.kept === store.model?.vocab_size
+    left: step.kept === run.model?.vocab_size
       ? say("views.distribution.nothing_cut")
-      : say("views.distribution.left_by", { n: step.kept, cutters: cutters(configAt(step.i)) }),
+      : say("views.distribution.left_by", { n: step.kept, cutters: cutters(configAt(run, step.i)) }),
   });
 }
 
@@ -136,7 +134,7 @@ function figureOf(step, limit, width) {
   };
 }
 
-export function distribution(root) {
+export function distribution(root, run, inspection) {
   const [name, detail] = [make("h2"), make("p", { className: "reading one-line" })];
   const toggle = make("button", { type: "button", className: "quiet" });
   const empty = make("p", { className: "empty" });
@@ -154,7 +152,7 @@ export function distribution(root) {
   let limit = FEW;
   let shown = null;
   const chart = new Chart(box, () => {
-    const step = shownStep();
+    const step = shownStep(run, inspection);
     return step ? figureOf(step, limit, chart.size.width - MARGIN.l - MARGIN.r) : { data: [], layout: baseLayout(), text: "" };
   });
   toggle.addEventListener("click", () => {
@@ -165,7 +163,7 @@ export function distribution(root) {
   toggle.setAttribute("aria-pressed", "false");
 
   return (kinds) => {
-    const step = shownStep();
+    const step = shownStep(run, inspection);
     if (kinds.has("look")) {
       name.textContent = say("views.distribution.title");
       empty.textContent = say("views.distribution.empty");
@@ -173,7 +171,7 @@ export function distribution(root) {
       toggle.textContent = say("views.distribution.all");
     }
     // Greedy decoding draws nothing: it takes the largest of what the settings left.
-    const drawnFrom = step && !configAt(step.i).do_sample ? "views.distribution.settled" : "views.distribution.drawn";
+    const drawnFrom = step && !configAt(run, step.i).do_sample ? "views.distribution.settled" : "views.distribution.drawn";
     write(drawn, say(step?.next === undefined ? drawnFrom : "views.inspector.preview"));
     root.classList.toggle("is-empty", !step);
     toggle.hidden = !step || step.c.length <= FEW;
@@ -184,13 +182,13 @@ export function distribution(root) {
     root.classList.toggle("is-preview-chart", step.next !== undefined);
     if (!["look", "cursor", "steps", "run", "inspection"].some((kind) => kinds.has(kind))) return;
     // A token that is pointed at and then chosen is drawn already.
-    const source = previewOf(step.i) ?? store.steps[at()];
+    const source = inspection.previewOf(step.i) ?? run.steps[run.cursor];
     if (source === shown && !kinds.has("look")) return;
     shown = source;
-    write(detail, detailOf(step));
-    if (follows() && isRunning()) chart.drawSoon();
+    write(detail, detailOf(run, step));
+    if (run.follows && run.isRunning) chart.drawSoon();
     // The inspector of a step that is chosen comes first: the chart takes longer than it.
-    else if (store.hovered === null && kinds.has("cursor")) requestAnimationFrame(() => chart.draw());
+    else if (run.hovered === null && kinds.has("cursor")) requestAnimationFrame(() => chart.draw());
     else chart.draw();
   };
 }

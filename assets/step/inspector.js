@@ -1,35 +1,35 @@
 // The inspector: all that is known of the chosen step, and what it could have been.
 
-import { TokenList, tokenName } from "./candidates.js";
-import { failure, hits, isMeasured, isMeasuring, lookAt, previewOf, retry, search, sought, tried } from "./inspection.js";
 import { make, write } from "../base/make.js";
-import { drawStages } from "./stages.js";
-import { canFork, isRunning, order, pin, store } from "../run/store.js";
-import { settingsAt, shownAnswer, whatIf } from "./whatif.js";
 import { bytes, count, duration, fixed, percent, say } from "../base/words.js";
+import { canFork, order } from "../run/order.js";
+import { own } from "../run/step.js";
+import { TokenList, tokenName } from "./candidates.js";
+import { drawStages } from "./stages.js";
+import { settingsAt, whatIf } from "./whatif.js";
 
 const word = (key, args) => say(`views.inspector.${key}`, args);
 
 // An inspection lists so many; a token behind them is there for another reason.
 const FAVOURITES = 20;
 
-const textOf = (step) => step.c.find(([id]) => id === step.id)?.[1] || step.t || step.k;
+const textOf = (step) => own(step)?.[1] || step.t || step.k;
 
-function chosenBy(step) {
+function chosenBy(run, step) {
   if (step.f) return "forced";
   if (step.ph === "score") return "given";
-  return settingsAt(step.i).do_sample ? "drawn" : "settled";
+  return settingsAt(run, step.i).do_sample ? "drawn" : "settled";
 }
 
 /** Name and value of each fact that came with the step itself. */
-function facts(step) {
+function facts(run, step) {
   const before = step.kv ? step.kv[0] - step.in : 0;
   return [
     ["probability", `${percent(step.p)} → ${percent(step.q)}`],
     ["rank", count(step.r)],
     ["entropy", word("bits", { value: fixed(step.H ?? 0, 2) })],
     ["left", word("tokens", { n: step.kept })],
-    ["chosen_by", word(chosenBy(step))],
+    ["chosen_by", word(chosenBy(run, step))],
     ["fed", word("tokens", { n: step.in })],
     ["cache", step.kv ? word("cache_held", { n: step.kv[0], before, held: bytes(step.kv[1]) }) : word("no_cache")],
     ["layers", layerSum(step)],
@@ -43,9 +43,9 @@ function layerSum(step) {
   return word("layers_held", { n: layers, held: bytes(held) });
 }
 
-function drawFacts(list, step) {
+function drawFacts(list, run, step) {
   list.replaceChildren(
-    ...facts(step).map(([key, value]) => make("div", {}, make("dt", {}, word(key)), make("dd", {}, value))),
+    ...facts(run, step).map(([key, value]) => make("div", {}, make("dt", {}, word(key)), make("dd", {}, value))),
   );
 }
 
@@ -64,12 +64,12 @@ const foundOf = (step, answer) =>
   answer.found.map(([id, text, p, q, rank]) => ({ id, text, p, q, rank, isOwn: id === step.id, isNext: false }));
 
 /** In words, how far the server is with what only it can tell. */
-function progress() {
-  if (!store.live) return word("recorded");
-  const error = failure();
+function progress(run, inspection) {
+  if (!run.live) return word("recorded");
+  const error = inspection.failure;
   if (error) return say(`messages.${error.key}`, error.args);
-  if (isMeasuring()) return word("measuring");
-  const answer = shownAnswer();
+  if (inspection.isMeasuring) return word("measuring");
+  const answer = inspection.shownOf(run.pinned);
   if (!answer) return "";
   const took = word("measured_in", { time: duration(answer.ms / 1000) });
   if (!answer.reread) return took;
@@ -91,7 +91,7 @@ function keepInPlace(change) {
   if (shift !== 0) scrollBy({ top: shift, behavior: "instant" });
 }
 
-export function inspector(root) {
+export function inspector(root, run, inspection) {
   root.classList.add("inspector");
   const title = make("h2");
   const note = make("p", { className: "reading one-line progress" });
@@ -106,7 +106,7 @@ export function inspector(root) {
   const stagesTitle = make("h3", { className: "stages-title" });
   const candidates = new TokenList(continueWith);
   const found = new TokenList(continueWith, "tokens found");
-  const drawTrial = whatIf(trial);
+  const drawTrial = whatIf(trial, run, inspection);
   note.setAttribute("aria-live", "polite");
   const tokens = make("section", { className: "choices" }, listTitle, hint, candidates.list, field, foundNote, found.list);
   root.replaceChildren(
@@ -117,23 +117,23 @@ export function inspector(root) {
 
   close.addEventListener("click", () => leave());
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || store.pinned === null) return;
+    if (event.key !== "Escape" || run.pinned === null) return;
     // A field elsewhere has its own use for this key, and a search is emptied first.
     const isElsewhere = !root.contains(event.target) && event.target.closest?.("input, textarea, select, [contenteditable]");
     if (!isElsewhere && !(event.target === field && field.value)) leave();
   });
-  field.addEventListener("input", () => search(field.value));
+  field.addEventListener("input", () => inspection.search(field.value));
 
   function continueWith(token, isOnce) {
-    const index = store.pinned;
-    order({ branch: store.branch, at: index, token, steps: isOnce ? 1 : null });
+    const index = run.pinned;
+    order(run, { branch: run.branch, at: index, token, steps: isOnce ? 1 : null });
     // One token more is looked at here; a text that goes on is watched as it grows.
-    if (isOnce) pin(index);
+    if (isOnce) run.pin(index);
     else leave();
   }
 
   function leave() {
-    pin(null);
+    run.pin(null);
     document.querySelector("#token-stream")?.focus({ preventScroll: true });
   }
 
@@ -147,35 +147,35 @@ export function inspector(root) {
     shown = step;
     if (isNew || kinds.has("look")) {
       heading(title, step);
-      drawFacts(numbers, step);
+      drawFacts(numbers, run, step);
     }
-    const preview = previewOf(store.pinned);
-    const isSame = !isNew && preview === listed.preview && canFork() === listed.isAllowed;
+    const preview = inspection.previewOf(run.pinned);
+    const isSame = !isNew && preview === listed.preview && canFork(run) === listed.isAllowed;
     if (isSame && !kinds.has("look")) return;
-    listed = { preview, isAllowed: canFork() };
-    candidates.show(candidatesOf(step, preview), canFork());
+    listed = { preview, isAllowed: canFork(run) };
+    candidates.show(candidatesOf(step, preview), canFork(run));
   }
 
   function drawHits(step, isForced) {
-    const answer = hits();
-    field.hidden = foundNote.hidden = !store.live;
+    const answer = inspection.hits;
+    field.hidden = foundNote.hidden = !run.live;
     found.list.hidden = !answer;
-    const drawn = [answer, step, canFork()];
-    if (isForced || drawn.some((part, i) => part !== drawnHits[i])) found.show(answer ? foundOf(step, answer) : [], canFork());
+    const drawn = [answer, step, canFork(run)];
+    if (isForced || drawn.some((part, i) => part !== drawnHits[i])) found.show(answer ? foundOf(step, answer) : [], canFork(run));
     drawnHits = drawn;
-    write(foundNote, answer ? word("found", { n: answer.found.length, text: answer.find }) : sought() ? "" : word("search_help"));
+    write(foundNote, answer ? word("found", { n: answer.found.length, text: answer.find }) : inspection.sought ? "" : word("search_help"));
   }
 
   function drawMeasured(step, isForced) {
-    const answer = store.live ? shownAnswer() : null;
-    const isStale = answer !== null && previewOf(store.pinned) === null && !isMeasured();
+    const answer = run.live ? inspection.shownOf(run.pinned) : null;
+    const isStale = answer !== null && inspection.previewOf(run.pinned) === null && !inspection.isMeasured;
     box.classList.toggle("is-stale", isStale);
-    box.setAttribute("aria-busy", String(isMeasuring()));
-    root.classList.toggle("is-preview", tried() !== null);
+    box.setAttribute("aria-busy", String(inspection.isMeasuring));
+    root.classList.toggle("is-preview", inspection.tried !== null);
     if (!isForced && answer === drawnStages) return;
     drawnStages = answer;
-    if (!answer) return box.replaceChildren(make("p", { className: "reading" }, store.live ? "" : word("stages_recorded")));
-    drawStages(box, answer, [step.id, answer.chosen?.[0]], store.model?.vocab_size);
+    if (!answer) return box.replaceChildren(make("p", { className: "reading" }, run.live ? "" : word("stages_recorded")));
+    drawStages(box, answer, [step.id, answer.chosen?.[0]], run.model?.vocab_size);
   }
 
   function drawWords() {
@@ -189,22 +189,22 @@ export function inspector(root) {
 
   return (kinds) => {
     root.setAttribute("role", "region");
-    const step = store.pinned === null ? undefined : store.steps[store.pinned];
+    const step = run.pinned === null ? undefined : run.steps[run.pinned];
     const isOpen = step !== undefined;
     if (root.classList.contains("is-open") !== isOpen) keepInPlace(() => root.classList.toggle("is-open", isOpen));
     if (kinds.has("look")) drawWords();
     if (!step) {
-      lookAt("", 0, null);
+      inspection.lookAt("", 0, null);
       shown = null;
       return;
     }
-    lookAt(store.run, store.branch, step.i);
-    if (kinds.has("state") && !isRunning()) retry();
+    inspection.lookAt(run.id, run.branch, step.i);
+    if (kinds.has("state") && !run.isRunning) inspection.retry();
     drawStep(step, kinds);
-    write(note, progress());
-    write(hint, word(canFork() ? "go_hint" : store.live ? "pause_first" : "recorded_hint"));
-    write(stagesTitle, word(tried() ? "stages_preview" : "stages"));
-    trial.hidden = !store.live;
+    write(note, progress(run, inspection));
+    write(hint, word(canFork(run) ? "go_hint" : run.live ? "pause_first" : "recorded_hint"));
+    write(stagesTitle, word(inspection.tried ? "stages_preview" : "stages"));
+    trial.hidden = !run.live;
     if (kinds.has("inspection") || kinds.has("look") || kinds.has("cursor") || kinds.has("head")) {
       drawMeasured(step, kinds.has("look"));
       drawHits(step, kinds.has("look"));

@@ -1,8 +1,8 @@
 // One distribution on its way through the settings, a row for each of them.
 
-import { tokenName } from "./candidates.js";
 import { make } from "../base/make.js";
 import { count, fixed, percent, say } from "../base/words.js";
+import { tokenName } from "./candidates.js";
 
 const LEADING = 8;
 const CUT_SHOWN = 5;
@@ -36,7 +36,7 @@ function bar(p, before, top, name) {
   return box;
 }
 
-export const nameOf = (stage) => stage.setting ?? stage.name;
+const nameOf = (stage) => stage.setting ?? stage.name;
 
 function named(stage) {
   const name = make("th", { scope: "row", title: stage.name }, make("b", {}, nameOf(stage)));

@@ -1,9 +1,8 @@
 // The strip: what the inference under the cursor did, and what the run waits for or ended with.
 
-import { otherModel } from "../run/address.js";
 import { make, write } from "../base/make.js";
-import { at, isRunning, store } from "../run/store.js";
 import { bytes, count, duration, fixed, say } from "../base/words.js";
+import { isJobRunning } from "../jobs/job.js";
 
 const CELLS = ["inference", "fed", "chose", "cache", "bytes", "took"];
 // Cells with a name of their own for a token that was given: no inference made or chose it.
@@ -13,11 +12,11 @@ const isScored = (step) => step?.ph === "score";
 
 const word = (key, args) => say(`views.status.${key}`, args);
 
-function values(step) {
-  const vocabulary = store.model?.vocab_size;
+function values(step, run) {
+  const vocabulary = run.model?.vocab_size;
   const seconds = `${duration(step.s)} · ${fixed(1 / Math.max(step.s, 1e-9), 1)} tok/s`;
   return {
-    inference: [word(isScored(step) ? "scored_of" : "of", { number: step.i + 1, total: store.steps.length }), word(`${step.ph}_phase`)],
+    inference: [word(isScored(step) ? "scored_of" : "of", { number: step.i + 1, total: run.steps.length }), word(`${step.ph}_phase`)],
     fed: [word("tokens", { n: step.in })],
     chose: [vocabulary ? word("tokens", { n: vocabulary }) : "–"],
     cache: [step.kv ? word("positions", { n: step.kv[0] }) : word(isScored(step) ? "scored_none" : "none")],
@@ -27,30 +26,30 @@ function values(step) {
 }
 
 /** The state of the run in words; null where the numbers say it all. */
-function note() {
-  const message = store.switching?.message ?? store.message ?? store.refusal ?? store.kept;
+function note(run, address) {
+  const message = run.switching?.message ?? run.message ?? run.refusal ?? run.kept;
   if (message) {
     const { key, args = {} } = message;
     return say(`messages.${key}`, args);
   }
-  const n = store.steps.length;
+  const n = run.steps.length;
   // One branch can be at its end while another one, which is shown, can go on.
-  const reason = isRunning() ? null : store.steps.at(-1)?.fin;
-  if (reason && isScored(store.steps.at(-1))) return say("views.status.finished_score", { n });
+  const reason = run.isRunning ? null : run.steps.at(-1)?.fin;
+  if (reason && isScored(run.steps.at(-1))) return say("views.status.finished_score", { n });
   if (reason) return say(`views.status.finished_${reason}`, { n });
-  if (store.state === "stopped") return say("views.status.stopped", { n });
-  if (["paused", "finished"].includes(store.state)) return say(store.live ? "views.status.paused" : "views.replay.paused", { n });
-  if (store.state === "prefill" && store.progress) {
-    const [done, total] = store.progress;
-    return say(store.config.scored ? "views.status.scoring" : "views.status.prefilling", { done, total });
+  if (run.state === "stopped") return say("views.status.stopped", { n });
+  if (["paused", "finished"].includes(run.state)) return say(run.live ? "views.status.paused" : "views.replay.paused", { n });
+  if (run.state === "prefill" && run.progress) {
+    const [done, total] = run.progress;
+    return say(run.config.scored ? "views.status.scoring" : "views.status.prefilling", { done, total });
   }
-  if (isRunning() && store.steps.length === 0) return say("views.status.waiting");
-  if (store.steps.length > 0) return null;
-  const other = otherModel();
+  if (run.isRunning && run.steps.length === 0) return say("views.status.waiting");
+  if (run.steps.length > 0) return null;
+  const other = address.otherModel;
   return other ? word("other_model", other) : word("empty");
 }
 
-export function status(root) {
+export function status(root, run, address) {
   root.setAttribute("role", "group");
   const strip = make("dl", { className: "strip" });
   const cells = Object.fromEntries(
@@ -70,23 +69,23 @@ export function status(root) {
 
   return (kinds) => {
     if (kinds.has("look")) root.setAttribute("aria-label", say("views.status.title"));
-    const step = store.steps[at()];
-    const shown = step ? values(step) : {};
+    const step = run.steps[run.cursor];
+    const shown = step ? values(step, run) : {};
     for (const [name, { label, value, extra }] of Object.entries(cells)) {
       write(label, word(isScored(step) && SCORED.includes(name) ? `scored_${name}` : name));
       write(value, shown[name]?.[0] ?? "–");
       write(extra, shown[name]?.[1] ?? "");
     }
-    write(text, note() ?? word(isScored(store.steps.at(-1)) ? "scoring_on" : "writing"));
-    const { state, progress } = store.switching ?? store;
+    write(text, note(run, address) ?? word(isScored(run.steps.at(-1)) ? "scoring_on" : "writing"));
+    const { state, progress } = run.switching ?? run;
     const [done, total] = progress ?? [0, 0];
     const isMeasured = total > 0 && ["loading", "prefill"].includes(state);
     bar.hidden = !isMeasured;
     if (isMeasured) bar.value = done / total;
     bar.setAttribute("aria-label", isMeasured ? `${count(done)} / ${count(total)}` : "");
-    root.dataset.state = store.refusal ? "error" : store.state || "ready";
-    document.body.dataset.modelState = store.switching ? "loading" : "ready";
-    document.body.dataset.workState = store.isWorking ? "running" : "ready";
-    document.body.dataset.runState = isRunning() ? "running" : store.state || "ready";
+    root.dataset.state = run.refusal ? "error" : run.state || "ready";
+    document.body.dataset.modelState = run.switching ? "loading" : "ready";
+    document.body.dataset.workState = isJobRunning() ? "running" : "ready";
+    document.body.dataset.runState = run.isRunning ? "running" : run.state || "ready";
   };
 }

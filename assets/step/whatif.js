@@ -1,11 +1,10 @@
 // Settings tried on one step: sliders that ask what its distribution would become.
 
-import { tokenName } from "./candidates.js";
-import { configAt } from "../run/changes.js";
-import { measured, previewOf, tried, tryOut } from "./inspection.js";
 import { make, write } from "../base/make.js";
-import { store } from "../run/store.js";
 import { percent, say } from "../base/words.js";
+import { configAt } from "../run/config.js";
+import { setControls } from "../run/request.js";
+import { tokenName } from "./candidates.js";
 
 // `usual` is the slider's end unless the value in force lies beyond it.
 const SLIDERS = {
@@ -19,8 +18,8 @@ const SLIDERS = {
 const KEPT = { typical_p: 1, no_repeat_ngram_size: 0 };
 
 /** What the sliders stand at for step `index`. */
-export function settingsAt(index) {
-  const settings = configAt(index);
+export function settingsAt(run, index) {
+  const settings = configAt(run, index);
   const values = { do_sample: Boolean(settings.do_sample) };
   for (const [name, { plain }] of Object.entries(SLIDERS)) values[name] = settings[name] ?? plain;
   for (const [name, plain] of Object.entries(KEPT)) values[name] = settings[name] ?? plain;
@@ -53,15 +52,15 @@ function writeValues(controls, doSample) {
   }
 }
 
-function wouldTake(answer) {
+function wouldTake(answer, settings) {
   const [, text, p, q] = answer.chosen;
-  const key = tried().do_sample ? "would_draw" : "would_settle";
+  const key = settings.do_sample ? "would_draw" : "would_settle";
   const parts = say(`views.inspector.${key}`, { p: percent(q), own: percent(p) }).split("{token}");
   return [parts[0], tokenName(text), ...parts.slice(1)];
 }
 
 /** The panel of sliders; returns what draws it for a step. */
-export function whatIf(root) {
+export function whatIf(root, run, inspection) {
   const [title, note] = [make("h3"), make("p", { className: "reading" })];
   const doSample = make("input", { type: "checkbox", id: "try-do_sample" });
   const controls = Object.fromEntries(Object.entries(SLIDERS).map(([name, range]) => [name, slider(name, range)]));
@@ -75,7 +74,7 @@ export function whatIf(root) {
   let place = "";
 
   const values = () => ({
-    ...settingsAt(store.pinned),
+    ...settingsAt(run, run.pinned),
     do_sample: doSample.checked,
     ...Object.fromEntries(Object.entries(controls).map(([name, { now }]) => [name, now])),
   });
@@ -83,30 +82,27 @@ export function whatIf(root) {
     const moved = Object.values(controls).find(({ input }) => input === target);
     if (moved) moved.now = Number(target.value);
     writeValues(controls, doSample);
-    tryOut(values());
+    inspection.tryOut(values());
   });
   use.addEventListener("click", () => {
-    const { typical_p, no_repeat_ngram_size, ...moved } = tried();
-    window.decodingLive.setControls(moved);
+    const moved = Object.entries(inspection.tried).filter(([name]) => !(name in KEPT));
+    setControls(Object.fromEntries(moved));
   });
-  undo.addEventListener("click", () => tryOut(null));
+  undo.addEventListener("click", () => inspection.tryOut(null));
 
   return () => {
-    const now = `${store.run}/${store.branch}/${store.pinned}/${tried() === null}`;
+    const now = `${run.id}/${run.branch}/${run.pinned}/${inspection.tried === null}`;
     if (now !== place) {
       place = now;
-      if (tried() === null) takeValues(controls, doSample, settingsAt(store.pinned));
+      if (inspection.tried === null) takeValues(controls, doSample, settingsAt(run, run.pinned));
       writeValues(controls, doSample);
     }
     write(title, say("views.inspector.what_if"));
     write(use, say("views.inspector.use"));
     write(undo, say("views.inspector.undo"));
     write(note, say("views.inspector.what_if_help"));
-    use.disabled = undo.disabled = tried() === null;
-    const preview = previewOf(store.pinned);
-    answer.replaceChildren(...(preview?.chosen ? wouldTake(preview) : []));
+    use.disabled = undo.disabled = inspection.tried === null;
+    const preview = inspection.previewOf(run.pinned);
+    answer.replaceChildren(...(preview?.chosen ? wouldTake(preview, inspection.tried) : []));
   };
 }
-
-/** What is shown: the preview while settings are tried, else what was measured. */
-export const shownAnswer = () => previewOf(store.pinned) ?? measured();

@@ -1,8 +1,8 @@
 // What the tokens' colours mean, and the choice between two meanings.
 
-import { COLOURINGS, chooseColouring, colouring, rankLevel, surpriseLevel } from "../run/colouring.js";
 import { make, write } from "../base/make.js";
 import { count, say } from "../base/words.js";
+import { chooseColouring, colouring, COLOURINGS, rankLevel, surpriseLevel } from "../run/colouring.js";
 
 const words = (key) => say(`views.marks.${key}`);
 

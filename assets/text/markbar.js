@@ -2,17 +2,17 @@
 
 import { quoted } from "../base/glyphs.js";
 import { make, write } from "../base/make.js";
-import { evaluation, isMeasured, marksAt } from "../run/measured.js";
-import { at, follows, store } from "../run/store.js";
 import { count, fixed, percent, say, share } from "../base/words.js";
+import { evaluation, isMeasured, marksAt } from "../run/measured.js";
+import { own } from "../run/step.js";
 
 const words = (key, args) => say(`views.marks.${key}`, args);
 
 /** What marks from this threshold on were worth on the labelled questions: `rate` or `rate_short`. */
-function rate(threshold, key = "rate") {
+function rate(run, threshold, key = "rate") {
   if (!evaluation) return words("unmeasured");
-  if (store.config.scored) return words("given_text");
-  if (!isMeasured(store.model)) return words("other_model", { model: evaluation.model, dtype: evaluation.dtype });
+  if (run.config.scored) return words("given_text");
+  if (!isMeasured(run.model)) return words("other_model", { model: evaluation.model, dtype: evaluation.dtype });
   const { threshold: measured, marked, precision, recall, false_marks: falseMarks } = marksAt(threshold);
   const args = { n: marked, threshold: measured };
   if (precision === null || recall === null) return words("rate_none", args);
@@ -31,17 +31,16 @@ function doubtText(value) {
 const nextBest = (step) => step.c.find(([id]) => id !== step.id);
 
 /** Why a word is marked, by the numbers of its least likely token; it may be for the words before it. */
-function reason({ start, end, doubt, own: alone }) {
-  const steps = store.steps.slice(start, end);
+function reason(run, { start, end, doubt, own: alone }) {
+  const steps = run.steps.slice(start, end);
   const least = steps.reduce((lowest, step) => (step.p < lowest.p ? step : lowest));
-  const own = least.c.find(([id]) => id === least.id);
   const other = nextBest(least);
   return words(alone < doubt / 2 ? "reason_before" : "reason", {
     alone: doubtText(alone),
     n: steps.length,
     word: quoted(steps.map((step) => step.t).join("")),
     doubt: doubtText(doubt),
-    token: quoted(own?.[1] || least.t || least.k),
+    token: quoted(own(least)?.[1] || least.t || least.k),
     p: percent(least.p),
     rank: least.r,
     bits: fixed(least.H, 1),
@@ -50,11 +49,11 @@ function reason({ start, end, doubt, own: alone }) {
 }
 
 /** The reason for the mark on the word the reader chose; "" where there is none. */
-function told(marks) {
-  const word = follows() ? undefined : marks.wordAt(at());
+function told(run, marks) {
+  const word = run.follows ? undefined : marks.wordAt(run.cursor);
   if (!word?.isMarked) return "";
-  const parts = [reason(word), rate(marks.threshold, "rate_short"), words("phrasing")];
-  if (store.steps.slice(word.start, word.end).some((step) => step.f)) parts.splice(1, 0, words("forced"));
+  const parts = [reason(run, word), rate(run, marks.threshold, "rate_short"), words("phrasing")];
+  if (run.steps.slice(word.start, word.end).some((step) => step.f)) parts.splice(1, 0, words("forced"));
   return parts.join(say("views.sentence.joint"));
 }
 
@@ -77,7 +76,7 @@ function controls(marks, changed) {
 }
 
 /** The controls of `marks` and what is said of them, into `root`; returns how to draw them. */
-export function markBar(root, marks) {
+export function markBar(root, run, marks) {
   const { check, slider } = controls(marks, () => draw());
   const [lead, sample, from] = [make("span"), make("span", { className: "doubted doubted-end" }), make("span")];
   const output = make("output", { htmlFor: "mark-threshold" });
@@ -95,9 +94,9 @@ export function markBar(root, marks) {
     write(from, words("threshold"));
     write(output, count(marks.threshold));
     slider.disabled = !marks.isOn;
-    const because = told(marks);
+    const because = told(run, marks);
     write(why, because);
-    write(rates, marks.isOn && !because ? rate(marks.threshold) : "");
+    write(rates, marks.isOn && !because ? rate(run, marks.threshold) : "");
   }
   return draw;
 }

@@ -1,7 +1,7 @@
 // Words that may be made up: which they are on the shown path, and the look of their tokens.
 
-import { evaluation } from "../run/measured.js";
 import { recall, remember } from "../base/remember.js";
+import { evaluation } from "../run/measured.js";
 
 const KEY = "marks";
 

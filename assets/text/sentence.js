@@ -1,9 +1,9 @@
 // One step of the run told in words.
 
-import { configAt } from "../run/changes.js";
 import { quoted } from "../base/glyphs.js";
-import { store } from "../run/store.js";
 import { percent, say } from "../base/words.js";
+import { configAt } from "../run/config.js";
+import { own } from "../run/step.js";
 
 // The settings that can leave fewer tokens than the vocabulary has, and when they do.
 const CUTTERS = {
@@ -29,26 +29,25 @@ export function cutters(config) {
 
 const nameOf = (text, fallback) => quoted(text || fallback || "");
 
-function fed(step, index) {
+function fed(run, step, index) {
   const args = { number: index + 1, n: step.in };
   if (step.ph === "score") return say("views.sentence.scored", args);
   if (step.ph === "prefill") return say("views.sentence.prefill", args);
   if (!step.kv) return say("views.sentence.no_cache", args);
-  const before = store.steps[index - 1];
+  const before = run.steps[index - 1];
   const cached = step.kv[0] - step.in;
   if (step.in === 1 && before) {
-    const previous = before.c.find(([id]) => id === before.id);
-    return say("views.sentence.decode", { ...args, n: cached, previous: nameOf(previous?.[1], before.k) });
+    return say("views.sentence.decode", { ...args, n: cached, previous: nameOf(own(before)?.[1], before.k) });
   }
   return say("views.sentence.decode_many", { ...args, cached });
 }
 
-function chosen(step, token) {
+function chosen(run, step, token) {
   if (step.f) return say("views.sentence.forced", { token });
   if (step.ph === "score") return say("views.sentence.given", { token });
-  const vocabulary = store.model?.vocab_size;
-  const args = { token, n: step.kept, cutters: cutters(configAt(step.i)) };
-  if (!configAt(step.i).do_sample) return say("views.sentence.greedy", args);
+  const vocabulary = run.model?.vocab_size;
+  const args = { token, n: step.kept, cutters: cutters(configAt(run, step.i)) };
+  if (!configAt(run, step.i).do_sample) return say("views.sentence.greedy", args);
   if (step.kept === 1) return say("views.sentence.only_one", args);
   if (step.kept === vocabulary) return say("views.sentence.drew_from_all", args);
   return say("views.sentence.drew", args);
@@ -67,11 +66,10 @@ function liked(step) {
 }
 
 /** What inference `index` did, as sentences; "" where there is none. */
-export function sentenceAt(index) {
-  const step = store.steps[index];
+export function sentenceAt(run, index) {
+  const step = run.steps[index];
   if (!step) return "";
-  const own = step.c.find(([id]) => id === step.id);
-  const parts = [fed(step, index), chosen(step, nameOf(own?.[1] ?? step.t, step.k)), liked(step)];
+  const parts = [fed(run, step, index), chosen(run, step, nameOf(own(step)?.[1] ?? step.t, step.k)), liked(step)];
   if (step.t === "" && !step.fin) parts.push(say("views.sentence.incomplete"));
   if (step.fin) parts.push(say(`views.sentence.fin_${step.ph === "score" ? "score" : step.fin}`));
   return parts.join(say("views.sentence.joint"));

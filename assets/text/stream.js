@@ -1,40 +1,27 @@
 // The text: the prompt's tokens, then the new ones, each coloured by its surprisal or its rank.
 
-import { colouring, levelOf } from "../run/colouring.js";
-import { hasInkless, isBreak, isUnseen, quoted, redirects, visible } from "../base/glyphs.js";
-import { colouringChoice, legend } from "./legend.js";
+import { quoted } from "../base/glyphs.js";
 import { Lines } from "../base/lines.js";
 import { make, write } from "../base/make.js";
+import { percent, say } from "../base/words.js";
+import { colouring } from "../run/colouring.js";
+import { pieceOf } from "../run/step.js";
+import { colouringChoice, legend } from "./legend.js";
 import { markBar } from "./markbar.js";
 import { Marks } from "./marks.js";
 import { sentenceAt } from "./sentence.js";
-import { at, follows, hover, isRunning, pin, store } from "../run/store.js";
-import { percent, say } from "../base/words.js";
+import { paint, tokenElement } from "./token.js";
 
-function tokenElement(kind, index, text, isSpecial, fallback) {
-  const element = document.createElement("span");
-  element.textContent = text;
+function streamToken(kind, index, text, isSpecial, fallback) {
+  const element = tokenElement(text, { isSpecial: Boolean(isSpecial), fallback });
   element.dataset[kind] = index;
   element.setAttribute("role", "option");
-  let names = isSpecial ? "token special" : "token";
-  if (text === "" || hasInkless(text)) {
-    element.dataset.shown = visible(text || fallback);
-    if (isUnseen(text)) names += " unseen";
-    else if (isBreak(text)) names += " break";
-    if (redirects(text)) names += " isolate";
-  }
-  element.className = names;
   return element;
 }
 
-function pieceOf(step) {
-  const chosen = step.c.find(([id]) => id === step.id);
-  return chosen?.[1] || step.k || "∅";
-}
-
 /** Where the shown branch left its parent; the first one left none. */
-function ownFrom() {
-  const { parent, at } = store.branches[store.branch] ?? { parent: null };
+function ownFrom(run) {
+  const { parent, at } = run.branches[run.branch] ?? { parent: null };
   return parent === null ? Infinity : at;
 }
 
@@ -46,11 +33,7 @@ function optionWords(step, isPinned, isMarked) {
   return isMarked ? say("views.marks.option", { text: told }) : told;
 }
 
-function paint(element, step) {
-  if (!step.sp) element.classList.add(`d${levelOf(step)}`);
-}
-
-export function textPanel(root) {
+export function textPanel(root, run) {
   const title = make("h2");
   const subtitle = make("small");
   const choice = make("label", {}, subtitle);
@@ -75,7 +58,7 @@ export function textPanel(root) {
   const elements = [];
   const marks = new Marks(elements, tellOption);
   const drawColours = [colouringChoice(choice), legend(footer)];
-  const drawMarks = markBar(footer, marks);
+  const drawMarks = markBar(footer, run, marks);
   let paintedBy = colouring();
   let current = null;
   let isAtEnd = true;
@@ -85,12 +68,12 @@ export function textPanel(root) {
     return index === undefined ? null : Number(index);
   };
   box.addEventListener("pointerover", (event) => {
-    if (event.pointerType !== "touch") hover(indexOf(event));
+    if (event.pointerType !== "touch") run.hover(indexOf(event));
   });
-  box.addEventListener("pointerleave", () => hover(null));
+  box.addEventListener("pointerleave", () => run.hover(null));
   box.addEventListener("click", (event) => {
     const index = indexOf(event);
-    if (index !== null) pin(index === store.pinned ? null : index);
+    if (index !== null) run.pin(index === run.pinned ? null : index);
   });
   box.addEventListener("scroll", () => {
     isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 24;
@@ -109,7 +92,7 @@ export function textPanel(root) {
   }
 
   function tellOption(index) {
-    const words = optionWords(store.steps[index], index === store.pinned, marks.isMarked(index));
+    const words = optionWords(run.steps[index], index === run.pinned, marks.isMarked(index));
     if (words) elements[index].setAttribute("aria-label", words);
     else elements[index].removeAttribute("aria-label");
   }
@@ -117,14 +100,11 @@ export function textPanel(root) {
   /** All tokens anew, after the reader chose what their colours tell. */
   function repaint() {
     paintedBy = colouring();
-    elements.forEach((element, i) => {
-      element.className = element.className.replace(/ d\d\b/, "");
-      paint(element, store.steps[i]);
-    });
+    elements.forEach((element, i) => paint(element, run.steps[i]));
   }
 
   function showCursor() {
-    const element = elements[at()] ?? null;
+    const element = elements[run.cursor] ?? null;
     if (element !== current) {
       const left = Number(current?.dataset.tokenIndex);
       current?.classList.remove("at");
@@ -135,11 +115,11 @@ export function textPanel(root) {
     }
     if (!current) return box.removeAttribute("aria-activedescendant");
     // While the newest token is followed there is nothing chosen to mark or to announce.
-    current.classList.toggle("at", !(follows() && isRunning()));
-    if (store.pinned === null) return box.removeAttribute("aria-activedescendant");
+    current.classList.toggle("at", !(run.follows && run.isRunning));
+    if (run.pinned === null) return box.removeAttribute("aria-activedescendant");
     current.id = "token-at-cursor";
     current.setAttribute("aria-selected", "true");
-    tellOption(at());
+    tellOption(run.cursor);
     box.setAttribute("aria-activedescendant", "token-at-cursor");
     reveal(current);
   }
@@ -157,21 +137,21 @@ export function textPanel(root) {
     }
     if (kinds.has("run")) promptLines.clear();
     if (kinds.has("run") || kinds.has("branch")) {
-      for (const element of elements.splice(store.partedAt)) element.remove();
-      marks.cut(elements.length, store.steps);
+      for (const element of elements.splice(run.partedAt)) element.remove();
+      marks.cut(elements.length, run.steps);
       newLines.takeUp();
       isAtEnd = true;
     }
     if (kinds.has("head") && !promptBox.firstChild) {
-      store.prompt.forEach(([, text, isSpecial, piece], i) =>
-        promptLines.add(tokenElement("promptIndex", i, text, isSpecial, piece || "∅"), text),
+      run.prompt.forEach(([, text, isSpecial, piece], i) =>
+        promptLines.add(streamToken("promptIndex", i, text, isSpecial, piece || "∅"), text),
       );
     }
-    const own = ownFrom();
+    const own = ownFrom(run);
     if (kinds.has("branch")) elements.forEach((element, i) => element.classList.toggle("own", i >= own));
-    if (kinds.has("steps") && elements.length < store.steps.length) {
-      for (const step of store.steps.slice(elements.length)) {
-        const element = tokenElement("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
+    if (kinds.has("steps") && elements.length < run.steps.length) {
+      for (const step of run.steps.slice(elements.length)) {
+        const element = streamToken("tokenIndex", step.i, step.t, step.sp, pieceOf(step));
         paint(element, step);
         if (step.f) element.classList.add("forced");
         if (step.i >= own) element.classList.add("own");
@@ -179,22 +159,22 @@ export function textPanel(root) {
         marks.add(step);
         newLines.add(element, step.t);
       }
-      if (isAtEnd && store.pinned === null) box.scrollTop = box.scrollHeight;
+      if (isAtEnd && run.pinned === null) box.scrollTop = box.scrollHeight;
     }
     if (paintedBy !== colouring()) repaint();
     if (kinds.has("look")) elements.forEach((_, i) => marks.isMarked(i) && tellOption(i));
     if (kinds.has("look") || kinds.has("colouring")) drawColours.forEach((draw) => draw());
-    const hasText = store.prompt.length + store.steps.length > 0;
+    const hasText = run.prompt.length + run.steps.length > 0;
     root.classList.toggle("is-empty", !hasText);
     if (kinds.has("cursor") || kinds.has("state")) showCursor();
     if (kinds.has("cursor") || kinds.has("head") || kinds.has("look")) {
-      write(sentence, sentenceAt(at()));
+      write(sentence, sentenceAt(run, run.cursor));
       drawMarks();
     }
     if (kinds.has("state") || kinds.has("look")) {
-      const isDone = hasText && !isRunning();
-      const done = store.steps.at(-1)?.ph === "score" ? "views.marks.scored" : "views.stream.done";
-      write(live, isDone ? say(done, { n: store.steps.length }) : "");
+      const isDone = hasText && !run.isRunning;
+      const done = run.steps.at(-1)?.ph === "score" ? "views.marks.scored" : "views.stream.done";
+      write(live, isDone ? say(done, { n: run.steps.length }) : "");
     }
   };
 }

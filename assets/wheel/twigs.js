@@ -1,30 +1,23 @@
 // The tree as a drawing, one strip for each branch's row: a line from where it left to its end.
 
-import { lengthOf, store } from "../run/store.js";
+import { draw } from "../base/make.js";
+import { lengthOf } from "../run/run.js";
 import { inOrder } from "../run/tree.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, DOT] = [150, 34, 3.5];
 
-function draw(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
 /** Steps that the drawing's width stands for: so rounded that it seldom changes in a run. */
-export function scaleOf() {
-  const longest = Math.max(...store.branches.map(lengthOf));
+export function scaleOf(run) {
+  const longest = Math.max(...run.branches.map(lengthOf));
   return Math.max(20, 2 ** Math.ceil(Math.log2(Math.max(1, longest))));
 }
 
 const xOf = (steps, scale) => DOT + (steps / scale) * (WIDTH - 2 * DOT);
 
 /** Where lines to branches further down cross a row: [x, from, to], the height being 1. */
-function crossings(row, order, scale) {
+function crossings(run, row, order, scale) {
   const place = (number) => order.indexOf(number);
-  return store.branches.flatMap(({ parent, at }, child) => {
+  return run.branches.flatMap(({ parent, at }, child) => {
     if (parent === null || row < place(parent) || row > place(child)) return [];
     const [from, to] = [row === place(parent) ? 0.5 : 0, row === place(child) ? 0.5 : 1];
     return [[xOf(at, scale), from, to]];
@@ -32,12 +25,12 @@ function crossings(row, order, scale) {
 }
 
 /** The strip of the branch in row `row` of the tree. */
-export function twig(row, scale) {
-  const order = inOrder();
+export function twig(run, row, scale) {
+  const order = inOrder(run);
   const number = order[row];
-  const branch = store.branches[number];
+  const branch = run.branches[number];
   const [start, end, middle] = [xOf(branch.at, scale), xOf(lengthOf(branch), scale), HEIGHT / 2];
-  const lines = crossings(row, order, scale).map(([x, from, to]) =>
+  const lines = crossings(run, row, order, scale).map(([x, from, to]) =>
     draw("path", { d: `M${x} ${from * HEIGHT}V${to * HEIGHT}` }));
   const own = draw("path", { class: "own", d: `M${start} ${middle}H${end}` });
   const tip = draw("circle", { class: branch.steps.at(-1)?.fin ? "end" : "open", cx: end, cy: middle, r: DOT });

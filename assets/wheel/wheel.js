@@ -2,66 +2,76 @@
 
 import { make, write } from "../base/make.js";
 import { recall, remember } from "../base/remember.js";
-import { replayBar } from "../run/replay.js";
-import { canContinue, canFork, isRunning, order, ordered, store } from "../run/store.js";
 import { count, duration, fixed, say } from "../base/words.js";
+import { canContinue, canFork, order, ordered } from "../run/order.js";
+import { replayBar } from "../run/replay.js";
 
 const SPEEDS = [null, 8, 4, 2, 1, 0.5];
 
 let speed = SPEEDS.find((value) => String(value) === recall("speed")) ?? null;
-let goesOnAtNewSpeed = false;
 
 /** What the page asks of the server now, as JSON: how to go on, and how fast. */
 export const takeOrder = () => JSON.stringify({ ...ordered(), speed });
 
 const press = (id) => document.querySelector(`#${id}`)?.click();
 
-const canPause = () => ["prefill", "decoding"].includes(store.state);
+const canPause = (run) => ["prefill", "decoding"].includes(run.state);
 
-export function pauseOrResume() {
-  goesOnAtNewSpeed = false;
-  if (canPause()) press("wheel-pause");
-  else order();
+/** What a reader can do with a run at the wheel. */
+class Wheel {
+  constructor(run) {
+    this.run = run;
+    this.goesOnAtNewSpeed = false;
+  }
+
+  pauseOrResume() {
+    this.goesOnAtNewSpeed = false;
+    if (canPause(this.run)) press("wheel-pause");
+    else order(this.run);
+  }
+
+  oneStep() {
+    order(this.run, { steps: 1 });
+  }
+
+  chooseAgain() {
+    order(this.run, { at: this.run.pinned });
+  }
+
+  // The server reads the speed when a run begins or goes on.
+  changeSpeed(value) {
+    speed = value;
+    remember("speed", String(speed));
+    this.goesOnAtNewSpeed = canPause(this.run);
+    if (this.goesOnAtNewSpeed) press("wheel-pause");
+  }
+
+  goOnAtNewSpeed() {
+    if (this.run.isRunning) return;
+    if (this.goesOnAtNewSpeed && this.run.state === "paused") order(this.run);
+    this.goesOnAtNewSpeed = false;
+  }
+
+  /** The keys that do the same from anywhere but a field. */
+  onKey(event) {
+    if (event.repeat || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (event.target.closest?.("input, textarea, select, [contenteditable]") || !this.run.live) return;
+    const act = { p: () => this.pauseOrResume(), n: () => this.oneStep() }[event.key.toLowerCase()];
+    if (!act || this.run.id === "") return;
+    event.preventDefault();
+    act();
+  }
 }
-
-export const oneStep = () => order({ steps: 1 });
-
-const chooseAgain = () => order({ at: store.pinned });
-
-// The server reads the speed when a run begins or goes on.
-function changeSpeed(value) {
-  speed = value;
-  remember("speed", String(speed));
-  goesOnAtNewSpeed = canPause();
-  if (goesOnAtNewSpeed) press("wheel-pause");
-}
-
-function goOnAtNewSpeed() {
-  if (isRunning()) return;
-  if (goesOnAtNewSpeed && store.state === "paused") order();
-  goesOnAtNewSpeed = false;
-}
-
-const KEYS = { p: pauseOrResume, n: oneStep };
-
-document.addEventListener("keydown", (event) => {
-  if (event.repeat || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  if (event.target.closest?.("input, textarea, select, [contenteditable]") || !store.live) return;
-  const act = KEYS[event.key.toLowerCase()];
-  if (!act || store.run === "") return;
-  event.preventDefault();
-  act();
-});
 
 /** Seconds that reading `positions` again would take at the rate of this run's own prefill. */
-function readingAgain(positions) {
-  const first = store.branches[0]?.steps[0];
+function readingAgain(run, positions) {
+  const first = run.branches[0]?.steps[0];
   return first?.ph === "prefill" && first.in > 0 ? (first.s / first.in) * positions : null;
 }
 
 /** What the last going on from another place reused and read again, in words. */
-function lastNote() {
-  const notes = store.notes.filter(([branch]) => branch === store.branch);
+function lastNote(run) {
+  const notes = run.notes.filter(([branch]) => branch === run.branch);
   if (notes.length === 0) return "";
   const [, , reused, fed, seconds, reason] = notes.at(-1);
   const words = (key, args) => say(`views.wheel.${key}`, args);
@@ -69,17 +79,17 @@ function lastNote() {
     const why = words(`reason_${reason ?? "unknown"}`);
     return words(reused > 0 ? "read_some" : "read_all", { reused, fed, took: duration(seconds), why });
   }
-  const estimate = readingAgain(reused);
-  const first = store.branches[0].steps[0];
+  const estimate = readingAgain(run, reused);
+  const first = run.branches[0].steps[0];
   const saved = estimate === null ? "" : words("saved", { estimate: duration(estimate), prompt: count(first.in), took: duration(first.s) });
   return words("reused", { reused, took: duration(seconds) }) + saved;
 }
 
-function speedControl() {
+function speedControl(hands) {
   const select = make("select", { id: "speed" });
   for (const value of SPEEDS) select.append(make("option", { value: String(value) }));
   select.value = String(speed);
-  select.addEventListener("change", () => changeSpeed(SPEEDS[select.selectedIndex]));
+  select.addEventListener("change", () => hands.changeSpeed(SPEEDS[select.selectedIndex]));
   return select;
 }
 
@@ -90,24 +100,26 @@ function wordSpeeds(select) {
   });
 }
 
-export function wheel(root) {
+export function wheel(root, run) {
+  const hands = new Wheel(run);
   root.setAttribute("role", "toolbar");
   const toggle = make("button", { type: "button", id: "pause" });
   const [step, again] = ["step", "choose-again"].map((id) => make("button", { type: "button", id }));
-  const [label, name, select] = [make("label"), make("span"), speedControl()];
+  const [label, name, select] = [make("label"), make("span"), speedControl(hands)];
   const note = make("p", { id: "wheel-note" });
   const bar = make("div");
   const own = make("div", { className: "wheel-own" }, toggle, step, again, label, note);
   label.append(name, select);
   note.setAttribute("aria-live", "polite");
-  toggle.addEventListener("click", pauseOrResume);
-  step.addEventListener("click", oneStep);
-  again.addEventListener("click", chooseAgain);
+  toggle.addEventListener("click", () => hands.pauseOrResume());
+  step.addEventListener("click", () => hands.oneStep());
+  again.addEventListener("click", () => hands.chooseAgain());
+  document.addEventListener("keydown", (event) => hands.onKey(event));
   root.replaceChildren(own, bar);
-  const drawReplay = replayBar(bar);
+  const drawReplay = replayBar(bar, run);
   return (kinds) => {
     drawReplay(kinds);
-    own.hidden = !store.live;
+    own.hidden = !run.live;
     if (kinds.has("look")) {
       root.setAttribute("aria-label", say("views.wheel.title"));
       write(step, say("views.wheel.step"));
@@ -117,15 +129,15 @@ export function wheel(root) {
       write(name, say("views.wheel.speed"));
       wordSpeeds(select);
     }
-    again.disabled = !canFork() || store.pinned === null;
+    again.disabled = !canFork(run) || run.pinned === null;
     if (!["look", "state", "run", "steps", "branch", "tree", "head"].some((kind) => kinds.has(kind))) return;
-    if (kinds.has("state")) goOnAtNewSpeed();
-    const runs = isRunning();
+    if (kinds.has("state")) hands.goOnAtNewSpeed();
+    const runs = run.isRunning;
     write(toggle, say(runs ? "views.wheel.pause" : "views.wheel.resume"));
     toggle.title = say(runs ? "views.wheel.pause_help" : "views.wheel.resume_help");
-    toggle.disabled = runs ? !canPause() : !canContinue();
-    step.disabled = !canContinue();
-    write(note, runs ? "" : lastNote());
+    toggle.disabled = runs ? !canPause(run) : !canContinue(run);
+    step.disabled = !canContinue(run);
+    write(note, runs ? "" : lastNote(run));
   };
 }
 

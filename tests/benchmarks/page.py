@@ -70,9 +70,9 @@ class Visitor:
 
     def generate(self) -> None:
         """Starts a run; returns when the page shows that it is the newest."""
-        before = json.dumps(self.page.evaluate(f"{STORE}.run"))
+        before = json.dumps(self.page.evaluate(f"{STORE}.id"))
         self.page.evaluate("document.querySelector('#generate').click()")
-        self.until(f"{STORE}.run !== {before}")
+        self.until(f"{STORE}.id !== {before}")
 
     def stop(self) -> None:
         self.page.evaluate("document.querySelector('#stop').click()")

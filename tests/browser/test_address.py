@@ -66,7 +66,7 @@ def test_a_link_holds_what_a_run_was_asked_with_and_asks_it_again(
     assert settings["chat"] is False
     assert settings["max_new_tokens"] == 7
     assert settings["seed"] == str(seed)
-    assert other.evaluate("decodingLive.store.run") == ""  # nothing runs by itself
+    assert other.evaluate("decodingLive.store.id") == ""  # nothing runs by itself
     other.click("#generate")
     other.wait_for_function("decodingLive.store.state === 'finished'")
     again = other.evaluate("decodingLive.store.steps.map(step => step.id)")
@@ -218,13 +218,16 @@ def test_a_link_is_heard_whichever_script_comes_last(
     page = browser.new_page()
     held: list[Any] = []
     page.route(f"**/{script}", lambda route: hold(held, route))
+    page.set_default_timeout(60_000)
     page.goto(f"{address}?{LINK}", wait_until="commit")
     # Everything else is there, and has had its time.
-    page.wait_for_selector(
-        "#generate" if script.startswith("live") else "script[src$='page.js']", state="attached"
-    )
-    page.wait_for_timeout(1000)
-    assert len(held) == 1
+    if script.startswith("live"):
+        page.wait_for_selector("#generate")
+    else:
+        page.wait_for_function("window.decodingLive")
+    page.wait_for_timeout(500)
+    while not held:
+        page.wait_for_timeout(50)
     held[0].continue_()
     page.click("#generate")
     assert_asked_as_linked(page)
@@ -233,13 +236,14 @@ def test_a_link_is_heard_whichever_script_comes_last(
 
 def test_nothing_is_asked_before_the_link_was_heard(browser: Any, address: str) -> None:
     page = browser.new_page()
+    page.set_default_timeout(60_000)
     page.add_init_script(DEAF)
     page.goto(f"{address}?{LINK}")
     page.wait_for_function("window.decodingLive?.store.state === 'ready'")
     page.press("#prompt textarea", "Enter")
     page.wait_for_timeout(500)
     assert page.is_disabled("#generate")
-    assert page.evaluate("[decodingLive.store.run, decodingLive.store.settings]") == ["", None]
+    assert page.evaluate("[decodingLive.store.id, decodingLive.store.settings]") == ["", None]
     page.evaluate("window.isHeard = true")
     assert_asked_as_linked(page)
     page.close()

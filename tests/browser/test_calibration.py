@@ -30,11 +30,11 @@ def trace(page: Any, name: str) -> dict[str, Any]:
 
 def score(page: Any, text: str) -> None:
     page.fill("#score-text textarea", text)
-    before = page.evaluate("decodingLive.store.run")
+    before = page.evaluate("decodingLive.store.id")
     frames_pass(page)
     page.click("#score-go")
     page.wait_for_function(
-        "before => decodingLive.store.run !== before && decodingLive.store.config.scored"
+        "before => decodingLive.store.id !== before && decodingLive.store.config.scored"
         " && decodingLive.store.state === 'finished'",
         arg=before,
     )

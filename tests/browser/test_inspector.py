@@ -13,6 +13,7 @@ from browser_page import (
     BROWSER_MARKS,
     HOSTILE,
     Served,
+    holds_setting,
     run_to_end,
     shows,
     slow_llama,
@@ -134,9 +135,8 @@ def test_settings_tried_show_in_the_stages_and_the_chart_until_undone(
     assert all("cut" in numbers for numbers in cut)
     marked = page.locator(".tokens .go:has(.next-mark)").get_attribute("data-token-id")
     assert int(marked) == wanted.chosen
-    page.evaluate("decodingLive.setControls = values => { window.used = values; }")
     page.click("#use-settings")
-    assert page.evaluate("window.used")["top_k"] == 2
+    holds_setting(page, "top_k", 2)
     page.click("#undo-settings")
     page.wait_for_function(MEASURED)
     page.wait_for_function(
@@ -219,7 +219,7 @@ def test_what_the_server_refuses_and_what_is_only_recorded_is_said(
 ) -> None:
     page = visit(address)
     run_to_end(page, PROMPT, charts=False)
-    page.evaluate("decodingLive.store.run = 'forgotten'")
+    page.evaluate("decodingLive.store.id = 'forgotten'")
     page.click(f"[data-token-index='{INDEX}']")
     shows(page, "#inspector-panel .progress", "not kept any more")
     assert page.locator(".tokens .go").count() > 5

@@ -156,7 +156,7 @@ def test_two_visitors_see_each_their_own(visit: Callable[..., Any], address: str
     for number, page in enumerate(pages):
         ask(page, f"visitor {number}", tokens=8)
     for number, page in enumerate(pages):
-        page.wait_for_function(f"decodingLive.store.run && {STATE} === 'finished'")
+        page.wait_for_function(f"decodingLive.store.id && {STATE} === 'finished'")
         frames_pass(page)
         assert prompt_text(page) == f"visitor {number}"
         assert len(new_texts(page)) == 8

@@ -366,7 +366,7 @@ def test_a_run_is_kept_as_files(visit: Callable[..., Any], address: str, tmp_pat
 def test_a_run_that_is_forgotten_is_told(visit: Callable[..., Any], address: str) -> None:
     page = visit(address)
     run_to_end(page, "Forgotten", tokens=2, charts=False)
-    page.evaluate("decodingLive.store.run = 'nobody'")
+    page.evaluate("decodingLive.store.id = 'nobody'")
     page.click("#trace-csv")
     shows(page, "#trace-panel", "no longer holds")
 

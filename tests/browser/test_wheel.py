@@ -297,8 +297,8 @@ def test_two_branches_side_by_side(visit: Callable[..., Any], address: str) -> N
     page.wait_for_selector("#side-by-side")
     ours, theirs = page.locator("#side-by-side .pair > div").all()
     branches = page.evaluate(
-        f"import(new URL('{store_module(page)}')).then(s => [1, 0].map(n => "
-        "Array.from({length: s.lengthOf(s.store.branches[n])}, (_, i) => s.stepOf(n, i))))"
+        "[1, 0].map(n => Array.from({length: decodingLive.store.branches[n].length},"
+        " (_, i) => decodingLive.store.stepOf(n, i)))"
     )
     for column, steps in zip((ours, theirs), branches, strict=True):
         total = sum(step["lp"] for step in steps)
@@ -320,11 +320,6 @@ def test_two_branches_side_by_side(visit: Callable[..., Any], address: str) -> N
     page.wait_for_function("decodingLive.store.branch === 0")
     page.wait_for_selector(f"{LIST}:nth-child(1) .branch[aria-pressed=true]")
     page.wait_for_selector(f"{LIST}:nth-child(2) .branch[aria-pressed=false]")
-
-
-def store_module(page: Any) -> str:
-    found = "[...document.scripts].find(s => s.src.endsWith('/page.js')).src"
-    return str(page.evaluate(found)).replace("/page.js", "/run/store.js")
 
 
 def test_lost_frames_of_branches_are_fetched_again(visit: Callable[..., Any], address: str) -> None:

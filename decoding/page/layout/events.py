@@ -25,7 +25,7 @@ from decoding.page.visitors.traces import Traces
 
 SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
 # The id of the run that is shown is the first input of whatever works on it.
-SHOWN_RUN = "(_, ...values) => [window.decodingLive?.store.run ?? '', ...values]"
+SHOWN_RUN = "(_, ...values) => [window.decodingLive?.store.id ?? '', ...values]"
 REQUEST_NAMES = json.dumps(["prompt", "chat", "system", *SETTING_NAMES])
 # The order is the last input: what the page's scripts ask for just now.
 ORDERED = "(...values) => [...values.slice(0, -1), window.decodingLive?.order?.() ?? '']"

@@ -113,7 +113,7 @@ def test_the_bundle_is_one_program_with_each_module_once() -> None:
     assert not re.search(r"^(?:import|export)\b", program, re.MULTILINE)
     wrapped = re.findall(r"^const \$(\w+) = \(\(\) => \{$", program, re.MULTILINE)
     assert len(wrapped) == len(set(wrapped)) > 20
-    assert {"run_store", "step_distribution", "run_replay", "text_stream"} <= set(wrapped)
+    assert {"run_run", "step_distribution", "run_replay", "text_stream"} <= set(wrapped)
 
 
 def bundled(monkeypatch: pytest.MonkeyPatch, folder: Path, **modules: str) -> str:

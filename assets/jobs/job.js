@@ -1,9 +1,13 @@
 // The longer jobs: comparisons and measurements. The latest of each kind is kept.
 
-import { askFor, store, touch } from "../run/store.js";
+import { touchAll } from "../base/watched.js";
 import { say } from "../base/words.js";
+import { readFrame } from "../run/frame.js";
+import { askFor } from "../run/server.js";
 
-const works = new Map();
+/** @import { JobFrame } from "../run/frame.js" */
+
+const jobs = new Map();
 const past = [];
 let isAsking = false;
 
@@ -20,18 +24,23 @@ const fresh = (kind, id = "") => ({
 });
 
 /** The latest job of a kind; an empty record before the first. */
-export const work = (kind) => works.get(kind) ?? fresh(kind);
+export const jobOf = (kind) => jobs.get(kind) ?? fresh(kind);
 
-export const isBusy = (kind) => ["queued", "loading", "running"].includes(work(kind).state);
+const isBusy = (kind) => ["queued", "loading", "running"].includes(jobOf(kind).state);
 
-/** Takes one frame; old and repeated ones do no harm. */
-export function receiveWork(frame) {
+/** Whether any of them is under way or waits for its turn. */
+export const isJobRunning = () => [...jobs.keys()].some(isBusy);
+
+/**
+ * Takes one frame; old and repeated ones do no harm.
+ * @param {JobFrame} frame
+ */
+export function receiveJob(frame) {
   if (past.includes(frame.work)) return;
-  const known = work(frame.kind);
-  if (frame.work === "") works.set(frame.kind, { ...known, message: frame.message, refused: true });
+  const known = jobOf(frame.kind);
+  if (frame.work === "") jobs.set(frame.kind, { ...known, message: frame.message, refused: true });
   else take(known.id === frame.work ? known : begin(known, frame), frame);
-  store.isWorking = [...works.keys()].some(isBusy);
-  touch("work");
+  touchAll("job");
 }
 
 function begin(known, frame) {
@@ -43,8 +52,8 @@ function begin(known, frame) {
 function take(job, frame) {
   const rows = addRows(job, frame);
   const { state, message, progress, summary } = frame;
-  works.set(frame.kind, { ...job, rows, state, message, progress, summary: summary ?? job.summary, refused: false });
-  const now = works.get(frame.kind);
+  jobs.set(frame.kind, { ...job, rows, state, message, progress, summary: summary ?? job.summary, refused: false });
+  const now = jobs.get(frame.kind);
   if (now.total > rows.length || !now.head) ask(frame.kind);
 }
 
@@ -62,14 +71,14 @@ function addRows(job, frame) {
 function ask(kind) {
   if (isAsking) return;
   isAsking = true;
-  const job = work(kind);
+  const job = jobOf(kind);
   askFor(job.id, job.head ? job.rows.length : 0).then(
     (text) => {
       isAsking = false;
-      const frame = text ? JSON.parse(text) : null;
-      if (frame?.work !== work(kind).id) return;
-      addRows(work(kind), frame);
-      touch("work");
+      const frame = readFrame(text);
+      if (frame?.work !== jobOf(kind).id) return;
+      addRows(jobOf(kind), frame);
+      touchAll("job");
     },
     (error) => {
       isAsking = false;
@@ -80,7 +89,7 @@ function ask(kind) {
 
 /** What a job waits for, or how it ended, in words; "" where the numbers say it all. */
 export function noteOf(kind) {
-  const { state, message, progress } = work(kind);
+  const { state, message, progress } = jobOf(kind);
   if (message) return say(`messages.${message.key}`, message.args ?? {});
   if (state === "running" && progress) return say("views.work.progress", { done: progress[0], total: progress[1] });
   if (["running", "stopped"].includes(state)) return say(`views.work.${state}`);

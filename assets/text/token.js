@@ -1,0 +1,33 @@
+// A token as an element: its text, signs for what leaves no ink, and its colour.
+
+import { hasInkless, isBreak, isUnseen, redirects, shortened, visible } from "../base/glyphs.js";
+import { make } from "../base/make.js";
+import { colouring, levelOf } from "../run/colouring.js";
+import { pieceOf } from "../run/step.js";
+
+/** @import { Step } from "../run/frame.js" */
+
+const MOST_SIGNS = 24;
+
+/** A token's text in an element; `fallback` is its sign where it has none. */
+export function tokenElement(text, { isSpecial = false, fallback = "∅" } = {}) {
+  const element = make("span", { className: isSpecial ? "token special" : "token" }, text);
+  if (text !== "" && !hasInkless(text)) return element;
+  element.dataset.shown = visible(text || fallback);
+  if (isUnseen(text)) element.classList.add("unseen");
+  else if (isBreak(text)) element.classList.add("break");
+  if (redirects(text)) element.classList.add("isolate");
+  return element;
+}
+
+/**
+ * Gives a token the colour that its numbers have now.
+ * @param {Pick<Step, "sp" | "lp" | "r">} step
+ */
+export function paint(element, step, by = colouring()) {
+  element.className = element.className.replace(/ d\d\b/, "");
+  if (!step.sp) element.classList.add(`d${levelOf(step, by)}`);
+}
+
+/** A step's token as a sign: its text, or the bytes of a character that is not whole. */
+export const tokenText = (step) => shortened(visible(step.t || pieceOf(step)), MOST_SIGNS);
