@@ -30,10 +30,17 @@ function facts(model) {
     ["vocabulary", known(model.vocab_size)],
     ["context", known(model.context_length)],
     ["dtype", model.dtype],
-    ["quantization", model.quantization ?? say("views.model.unquantized")],
+    ["quantization", packingInWords(model)],
     ["weights", bytes(model.weight_bytes)],
     ...model.placement.map((part) => ["device", placeInWords(part), part.device]),
   ];
+}
+
+function packingInWords(model) {
+  const unpacked = model.published
+    ? say("views.model.unpacked", { format: model.published, dtype: model.dtype })
+    : say("views.model.unquantized");
+  return model.quantization ?? unpacked;
 }
 
 function headsInWords(model) {

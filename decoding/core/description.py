@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from decoding.core.detokenizer import Detokenizer, token_text
 from decoding.memory.allocator import free_memory, total_memory
 from decoding.memory.devices import device_shares
+from decoding.memory.packing import format_name
 from decoding.records.model_facts import ModelFacts
 from decoding.records.requests import PromptToken, RunHead, RunRequest
 
@@ -87,6 +88,7 @@ def model_facts(lm: LanguageModel) -> ModelFacts:
         memory_kind=_memory_kind(lm.device.type),
         free_bytes=free_memory(*lm.computing_devices),
         total_bytes=total_memory(*lm.computing_devices),
+        published=None if lm.published is None else format_name(lm.published),
     )
 
 

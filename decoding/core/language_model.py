@@ -36,10 +36,19 @@ class LanguageModel:
             position (sliding windows, states, latent attention).
         kv_note: then why: "sliding", "latent", "shared", "state", "uneven" or "unknown".
         kv_bytes_per_token: by that formula.
+        published: how the weights were packed when they were published, by transformers' name of
+            the method; they may have been unpacked as they were read. `None` where they were not.
         quantization: `"8bit"`, `"4bit"` or another method's name; `None` without.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        name: str | None = None,
+        *,
+        published: str | None = None,
+    ) -> None:
         config = model.config.get_text_config()
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -53,6 +62,7 @@ class LanguageModel:
         self.special_token_ids = _special_token_ids(tokenizer)
         self.weight_bytes = weight_bytes(model)
         self.quantization = _quantization_of(model)
+        self.published = published
 
     @cached_property
     def cache_layers(self) -> tuple[CacheLayer, ...]:

@@ -21,6 +21,7 @@ from transformers import (
 from decoding.memory.cache_layers import cache_layers_of, config_value, context_length
 from decoding.memory.kv_cache import CACHE_NAMES, cache_of
 from decoding.memory.packed_weights import expected_weight_bytes
+from decoding.memory.packing import packed_as
 from decoding.memory.parts import check_parts
 from decoding.records.errors import ModelLoadError
 from decoding.records.model_facts import CacheLayer
@@ -62,7 +63,7 @@ class Blueprint:
         self.attention_heads: int | None = config_value(text, "num_attention_heads")
         self.hidden_size: int | None = config_value(text, "hidden_size")
         self.vocab_size: int | None = config_value(text, "vocab_size")
-        self.packed_as = _packed_as(config)
+        self.packed_as = packed_as(config)
 
     def expected_weight_bytes(self, dtype: torch.dtype, quantization: str | None = None) -> int:
         """Bytes of the weights, as `load_model` would hold them; see `packed_weights`."""
@@ -160,14 +161,6 @@ def _bare(config: PreTrainedConfig) -> PreTrainedConfig:
     if hasattr(bare, "quantization_config"):
         del bare.quantization_config
     return bare
-
-
-def _packed_as(config: PreTrainedConfig) -> str | None:
-    packing = getattr(config, "quantization_config", None)
-    if packing is None:
-        return None
-    found = packing if isinstance(packing, dict) else packing.to_dict()
-    return str(found.get("quant_method", "quantized"))
 
 
 def _on_meta(config: PreTrainedConfig, dtype: torch.dtype, model_class: Any | None) -> Any:

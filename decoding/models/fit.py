@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig
 
 from decoding.memory.allocator import devices_in_words, free_memory
 from decoding.memory.blueprint import blueprint
+from decoding.memory.packing import UNPACKED_ON_CPU
 from decoding.models.placement import Placement
 from decoding.records.errors import ModelLoadError, ModelTooLargeError
 from decoding.records.units import bytes_in_words
@@ -124,7 +125,9 @@ def size_of_gguf(config: PreTrainedConfig) -> ExpectedBytes:
     return size
 
 
-def size_of(config: PreTrainedConfig, file_bytes: int) -> ExpectedBytes:
+def size_of(
+    config: PreTrainedConfig, file_bytes: int, device: torch.device | None = None
+) -> ExpectedBytes:
     """How many bytes a model takes in each form.
 
     Args:
@@ -132,12 +135,16 @@ def size_of(config: PreTrainedConfig, file_bytes: int) -> ExpectedBytes:
         file_bytes: of its weight files: what published weights that are quantized already
             take in whatever form they are wanted, and the best guess for a model that cannot
             be made from its shapes alone.
+        device: where it is to lie: on a CPU some formats are unpacked.
     """
     try:
         plan = blueprint(config)
     except ModelLoadError:  # transformers may load it all the same
         return SizeByFiles(file_bytes, _stored_bytes(config))
-    return SizeByFiles(file_bytes) if plan.packed_as is not None else plan.expected_weight_bytes
+    is_cpu = device is not None and device.type == "cpu"
+    if plan.packed_as is None or (is_cpu and plan.packed_as in UNPACKED_ON_CPU):
+        return plan.expected_weight_bytes
+    return SizeByFiles(file_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from decoding.core.language_model import LanguageModel, eos_token_ids
+from decoding.memory.packing import packed_as
 from decoding.models.checkpoint import check_folder, check_gguf
 from decoding.models.config import read_config
 from decoding.models.default_model import DEFAULT_MODEL_NAME, default_model_folder
@@ -18,7 +19,7 @@ from decoding.models.hub import hub_folder
 from decoding.models.placement import Placement, place
 from decoding.models.progress import Progress, interruptible, progress_or_bar
 from decoding.models.source import local_path
-from decoding.models.weights import Source, read_model, read_tokenizer
+from decoding.models.weights import Source, check_packing, read_model, read_tokenizer
 from decoding.records.errors import ModelLoadError
 
 
@@ -66,15 +67,16 @@ def _load(
             f"quantization={placement.quantization!r}."
         )
     file_bytes = sum(file.stat().st_size for file in source.weight_files())
-    sizes = _sizes(source.path, source.name, file_bytes)
+    sizes = _sizes(source.path, source.name, file_bytes, placement)
     needed = check_fits(source.name, sizes, placement, room)
     tokenizer = read_tokenizer(source)
     room.make(needed)
     if room.reclaimable_bytes:  # what made way may be held by somebody else all the same
         check_fits(source.name, sizes, placement, replace(room, reclaimable_bytes=0))
-    model = read_model(source, placement, progress)
+    published = None if source.gguf else packed_as(read_config(source.folder, source.name))
+    model = read_model(source, placement, progress, published)
     _complete_generation_config(model, tokenizer)
-    return LanguageModel(model, tokenizer, source.name)
+    return LanguageModel(model, tokenizer, source.name, published=published)
 
 
 def _source(
@@ -89,7 +91,8 @@ def _source(
             name = str(name_or_path)
 
             def check(config: Path, file_bytes: int) -> None:
-                check_fits(name, _sizes(config.parent, name, file_bytes), placement, room)
+                sizes = _sizes(config.parent, name, file_bytes, placement)
+                check_fits(name, sizes, placement, room)
 
             folder = hub_folder(name, progress, check)
         elif path.suffix.lower() == ".gguf":
@@ -101,10 +104,12 @@ def _source(
     return Source(name, folder)
 
 
-def _sizes(path: Path, name: str, file_bytes: int) -> ExpectedBytes:
+def _sizes(path: Path, name: str, file_bytes: int, placement: Placement) -> ExpectedBytes:
     config = read_config(path, name)
-    is_gguf = path.suffix.lower() == ".gguf"
-    return size_of_gguf(config) if is_gguf else size_of(config, file_bytes)
+    if path.suffix.lower() == ".gguf":
+        return size_of_gguf(config)
+    check_packing(name, packed_as(config), placement)
+    return size_of(config, file_bytes, placement.device)
 
 
 def _complete_generation_config(model: Any, tokenizer: Any) -> None:

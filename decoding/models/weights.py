@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 from transformers.utils.logging import set_tqdm_hook
 
 from decoding.memory.allocator import release_memory
+from decoding.memory.packing import format_name
 from decoding.models.checkpoint import brief
 from decoding.models.placement import Placement, quantization_config
 from decoding.models.progress import Progress
@@ -68,10 +72,41 @@ def read_tokenizer(source: Source) -> Any:
         ) from error
 
 
-def read_model(source: Source, placement: Placement, progress: Progress) -> Any:
-    """The model with all its weights; `ModelLoadError` in one sentence where that fails."""
+def check_packing(name: str, published: str | None, placement: Placement) -> None:
+    """Raises `ModelLoadError` where weights that are packed already cannot be had as wanted.
+
+    Args:
+        name: of the model, for people.
+        published: how its weights are packed, as `packed_as` tells.
+        placement: what is wanted.
+    """
+    if published is None:
+        return
+    if published not in AUTO_QUANTIZER_MAPPING and published != "bitsandbytes":
+        raise ModelLoadError(
+            f"{name} is published packed as {published[:100]!r}, a format that transformers "
+            f"{transformers.__version__} does not know: choose a copy in another format."
+        )
+    if placement.quantization is not None:
+        raise ModelLoadError(
+            f"{name} is published packed in {format_name(published)} already: load it without "
+            f"quantization={placement.quantization!r}, or choose a copy that is not packed."
+        )
+
+
+def read_model(
+    source: Source, placement: Placement, progress: Progress, published: str | None = None
+) -> Any:
+    """The model with all its weights; `ModelLoadError` in one sentence where that fails.
+
+    Args:
+        source: where it is read from.
+        placement: how it is loaded.
+        progress: is told in bytes.
+        published: how its weights are packed already, which transformers follows.
+    """
     options = {**source.options, "dtype": placement.dtype, "device_map": placement.device_map}
-    if not source.gguf:
+    if not source.gguf and published is None:
         packing = quantization_config(placement.quantization, placement.dtype)
         options["quantization_config"] = packing
     try:
@@ -84,11 +119,18 @@ def read_model(source: Source, placement: Placement, progress: Progress) -> Any:
             f"{source.name} does not fit into memory: choose a smaller model, or quantization."
         ) from error
     except Exception as error:  # as above
+        if published is not None:
+            raise ModelLoadError(
+                f"{source.name} is published packed in {format_name(published)}, which cannot be "
+                f"read here ({brief(error)}): install what that names, use another device, or "
+                "choose a copy in another format."
+            ) from error
         raise ModelLoadError(
             f"The weights of {source.name} are broken or cannot be used ({brief(error)}); "
             "fetch them again or choose another model."
         ) from error
     model, loading = loaded
+    _check_taken(source.name, loading["unexpected_keys"], model)
     if loading["missing_keys"]:
         # transformers would go on with random numbers in their place.
         missing = sorted(loading["missing_keys"])
@@ -99,6 +141,34 @@ def read_model(source: Source, placement: Placement, progress: Progress) -> Any:
     if placement.quantization and placement.device.type == "cpu":
         _let_go_of_the_files(model)
     return model
+
+
+def _check_taken(name: str, untaken: Collection[str], model: Any) -> None:
+    """Tensors in the files that belong to a weight and that the model did not take are an error.
+
+    Without its scales a packed weight is another one. Others are told: parts of a larger model.
+    """
+    if not untaken:
+        return
+    taken = {key for key, _ in model.named_parameters()}
+    modules = {key.rpartition(".")[0] for key in taken}
+    own = sorted(
+        key
+        for key in untaken
+        if key.rpartition(".")[0] in modules or any(key.startswith(f"{t}_") for t in taken)
+    )
+    if own:
+        raise ModelLoadError(
+            f"{name} has {len(own)} tensors that belong to its weights and that transformers does "
+            f"not take ({own[0]} is the first): what it computed without them would be wrong; "
+            "choose a copy in another format."
+        )
+    names = sorted(untaken)
+    warnings.warn(
+        f"{len(names)} tensors of {name} are no part of this language model and were left out: "
+        f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}",
+        stacklevel=2,
+    )
 
 
 @contextmanager

@@ -88,6 +88,7 @@ class ModelFacts:
         memory_kind: whose figures the steps' `memory` holds.
         free_bytes: memory that was free on the device once the model was loaded.
         total_bytes: memory of the device.
+        published: the format that the weights were packed in when they were published.
     """
 
     name: str
@@ -109,3 +110,4 @@ class ModelFacts:
     memory_kind: MemoryKind = "process"
     free_bytes: int | None = None
     total_bytes: int | None = None
+    published: str | None = None
