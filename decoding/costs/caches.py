@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from decoding.core.cache_kinds import CacheKind, cache_settings
 from decoding.core.inference import OnPrefill
-from decoding.costs.divergence import kl_nats, largest_difference
-from decoding.records.comparisons import ComparedStep, Side
-from decoding.records.errors import GenerationConfigError, LogitsError
+from decoding.costs.divergence import check_numbers, kl_nats, largest_difference
+from decoding.records.comparisons import ComparedStep
+from decoding.records.errors import GenerationConfigError
 from decoding.strategies.forced import ForcedRun
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
-
-__all__ = ["CacheKind", "ComparedStep", "Side", "cache_settings", "compare_caches"]
 
 
 def compare_caches(
@@ -71,11 +67,7 @@ def _compare(
                 logits, plain_side = plain.infer(index)
                 other_logits, other_side = other.infer(index)
             difference, kl, same = _differences(logits, other_logits)
-            if math.isnan(difference) or math.isnan(kl):
-                raise LogitsError(
-                    f"Inference {index + 1} returned no distribution (NaN): the model does not "
-                    "work in its number format; load it in float32."
-                )
+            check_numbers(index, difference, kl)
             yield ComparedStep(
                 index=index,
                 positions=prompt_tokens + index,

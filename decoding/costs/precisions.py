@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from decoding.core.inference import OnPrefill
-from decoding.costs.divergence import kl_nats
+from decoding.costs.divergence import check_numbers, kl_nats
 from decoding.memory.allocator import release_memory
 from decoding.records.comparisons import (
     PrecisionEvent,
@@ -20,20 +20,11 @@ from decoding.records.comparisons import (
     PrecisionSummary,
     PrecisionToken,
 )
-from decoding.records.errors import GenerationConfigError, LogitsError
+from decoding.records.errors import GenerationConfigError
 from decoding.strategies.forced import ForcedRun
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
-
-__all__ = [
-    "PrecisionEvent",
-    "PrecisionStart",
-    "PrecisionSummary",
-    "PrecisionToken",
-    "comparable_tokens",
-    "compare_precisions",
-]
 
 Load = Callable[[str | None], "LanguageModel"]
 Feed = Callable[["LanguageModel"], ForcedRun]
@@ -130,11 +121,7 @@ class _Rows:
         else:
             logprob, kl, equal = _against(logprobs, self.reference[index], token_id)
             same = equal > 0
-        if math.isnan(logprob) or (kl is not None and math.isnan(kl)):
-            raise LogitsError(
-                f"Inference {index + 1} returned no distribution (NaN): the model does not work in "
-                "its number format; load it in float32."
-            )
+        check_numbers(index, logprob, kl or 0.0)
         self.tokens.append(
             PrecisionToken(start.precision, index, token_id, logprob, kl, same, seconds)
         )

@@ -19,8 +19,6 @@ from decoding.strategies.forced import ForcedRun
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
 
-__all__ = ["Roofline", "RooflinePoint", "measure_roofline", "roofline_points"]
-
 # Matrices grow until one multiplication takes long enough for the clock, or this large.
 SMALLEST_MATRIX, LARGEST_MATRIX = 256, 8192
 ENOUGH_SECONDS = 0.02

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from machine import machine
 
 from decoding import LanguageModel, load_model
-from decoding.costs.caches import ComparedStep, compare_caches
+from decoding.costs.caches import compare_caches
+from decoding.records.comparisons import ComparedStep
 
 WORDS = "The lighthouse keeper wrote down the weather, the ships and the hour. "
 Milliseconds = Mapping[int, Sequence[float]]  # by the positions that an inference stands for

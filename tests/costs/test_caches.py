@@ -15,8 +15,9 @@ from tiny import byte_tokenizer, tiny_model
 
 from decoding import GenerationConfigError, LanguageModel, LogitsError, PromptError, decode
 from decoding.costs import caches as compare_module
-from decoding.costs.caches import ComparedStep, compare_caches
+from decoding.costs.caches import compare_caches
 from decoding.costs.divergence import kl_nats, largest_difference
+from decoding.records.comparisons import ComparedStep
 
 GetLM = Callable[[str], LanguageModel]
 PROMPT = list(b"The cache changes the cost")
