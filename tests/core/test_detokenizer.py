@@ -61,7 +61,7 @@ def test_hostile_text_comes_out_verbatim(text: str) -> None:
     assert "".join(pieces(TOKENIZER, ids)) == text == detokenize(TOKENIZER, ids)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.integers(0, 259), max_size=60))
 def test_any_bytes_join_to_the_tokenizers_text(ids: list[int]) -> None:
     assert "".join(pieces(TOKENIZER, ids)) == detokenize(TOKENIZER, ids)
@@ -108,7 +108,7 @@ def test_it_can_be_taken_up_anywhere(data: bytes, at: int) -> None:
     assert again.flush() == whole.flush()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=40), st.integers(1, 40), st.booleans())
 def test_a_continuation_joins_the_prompts_text(ids: list[int], at: int, is_bytes: bool) -> None:
     """The space before a word is there too, and a character that the prompt leaves incomplete."""

@@ -80,7 +80,7 @@ def test_no_distribution_is_told(bad: float) -> None:
 logit = st.one_of(st.floats(-60, 60, width=32), st.just(-math.inf))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_properties(data: st.DataObject) -> None:
     size = data.draw(st.integers(2, 60))

@@ -21,6 +21,7 @@ from tiny import byte_tokenizer, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from decoding import LanguageModel, ModelLoadError, load_model
+from decoding.core import language_model
 from decoding.models import hub as hub_room
 from decoding.models import loading as models_room
 from decoding.models import placement as placement_room
@@ -262,7 +263,7 @@ def test_a_layers_complaint_is_logged_once(caplog: pytest.LogCaptureFixture) -> 
 def test_the_method_of_a_model_quantized_elsewhere_is_named(tiny_lm: LanguageModel) -> None:
     method = SimpleNamespace(quant_method=SimpleNamespace(value="gptq"))
     model = SimpleNamespace(hf_quantizer=SimpleNamespace(quantization_config=method))
-    assert models_room._quantization_of(model) == "gptq"
+    assert language_model._quantization_of(model) == "gptq"
 
 
 # --- folders that hold no usable model ----------------------------------------------------

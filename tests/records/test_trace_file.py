@@ -72,7 +72,6 @@ def test_hostile_text_in_every_field_is_read_verbatim(text: str) -> None:
     assert again.branches[0].steps[0].candidates[1].text == text
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(), max_size=50))
 def test_any_text_is_read_verbatim(text: str) -> None:
     assert read_trace(trace_json(made_trace(text)).encode()) == made_trace(text)
@@ -368,7 +367,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = places(json.loads(trace_json(made_trace())))[1:]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(PLACES), JSON)
 def test_anything_in_any_place_is_a_trace_or_a_sentence(place: tuple[Any, ...], value: Any) -> None:
     whole = json.loads(trace_json(made_trace()))

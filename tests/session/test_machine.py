@@ -166,7 +166,6 @@ def test_the_next_distribution_is_that_of_a_fresh_run(kind: str) -> None:
         settings=settings(
             max_examples=10,
             stateful_step_count=16,
-            deadline=None,
             database=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),

@@ -173,7 +173,7 @@ warper = st.one_of(
 suppressed = st.lists(st.just(SuppressTokensLogitsProcessor([1], device="cpu")), max_size=1)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_properties(data: st.DataObject) -> None:
     size = data.draw(st.integers(4, 60))
@@ -215,7 +215,7 @@ def test_properties(data: st.DataObject) -> None:
         assert not rest or min(listed.values()) >= max(rest)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_token_is_cut_twice(data: st.DataObject) -> None:
     size = data.draw(st.integers(4, 8))  # so few that every cut token is listed
