@@ -19,6 +19,7 @@ from decoding.page.serving import FILES_ADDRESS
 
 BROWSER_MARKS = [
     pytest.mark.browser,
+    pytest.mark.no_cover,
     pytest.mark.timeout(240),
     # Gradio leaves the sockets with which it looks for a free port to the collector.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),

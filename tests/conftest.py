@@ -59,14 +59,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as quick what is not marked as anything that takes its time.
-
-    Coverage is measured there alone: it is dear where a model runs, and what goes through many
-    models or the whole page passes the same lines again.
-    """
+    """Marks as quick what is not marked as anything that takes its time."""
     for item in items:
-        takes_time = any(item.get_closest_marker(mark) for mark in LONG)
-        item.add_marker("no_cover" if takes_time else "quick")
+        if not any(item.get_closest_marker(mark) for mark in LONG):
+            item.add_marker("quick")
     # First, while the other process has short ones to wait for.
     items.sort(key=lambda item: item.get_closest_marker("serial") is None)
 

@@ -16,7 +16,7 @@ from tiny import byte_tokenizer, tiny_model
 
 from decoding import DecodingSession, LanguageModel, cache_settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 PROMPT = "The sea"
 EOS = 256

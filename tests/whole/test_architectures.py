@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from decoding import LanguageModel, decode
 from decoding.core import inference
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 GetLM = Callable[[str], LanguageModel]
 TABLE = room("memory").split(BEGIN)[1].split(END)[0].strip().splitlines()

@@ -14,7 +14,7 @@ from transformers import GenerationConfig
 from decoding import LanguageModel, decode
 from decoding.core import inference
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]
 
 GetLM = Callable[[str], LanguageModel]
 SAMPLED: dict[str, dict[str, Any]] = {
