@@ -380,19 +380,29 @@ def download(folder: Path, size: int = 100, progress: Any = say_nothing) -> Path
 def test_bytes_are_reported_while_pip_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reported = tmp_path / "reported"
+    reported.mkdir()
+    # It writes on once somebody has heard how far it is.
     fake_pip(
         monkeypatch,
         "with open(os.path.join(os.environ['TMPDIR'], 'a.whl'), 'wb') as f:\n"
-        "    for _ in range(4):\n"
-        "        f.write(b'x' * 30); f.flush(); time.sleep(0.4)\n"
+        "    for n in (30, 60, 90, 120):\n"
+        "        f.write(b'x' * 30); f.flush()\n"
+        f"        while n < 100 and not os.path.exists({str(reported)!r} + f'/{{n}}'):\n"
+        "            time.sleep(0.01)\n"
         "os.rename(f.name, os.path.join(wheels, 'a.whl'))\n",
     )
     calls: list[tuple[str, int, int]] = []
-    wheel = download(tmp_path, 100, lambda *call: calls.append(call))
+
+    def report(stage: str, done: int, total: int) -> None:
+        calls.append((stage, done, total))
+        (reported / str(done)).touch()
+
+    wheel = download(tmp_path, 100, report)
     assert wheel.read_bytes() == b"x" * 120
     done = [call[1] for call in calls]
     assert done == sorted(done)
-    assert {30, 60} <= set(done)
+    assert {30, 60, 90} <= set(done)
     assert max(done) <= 100
     assert {call[0] for call in calls} == {"download"}
 
