@@ -20,7 +20,7 @@ import { modelFacts } from "./model/model.js";
 import { Address } from "./run/address.js";
 import { inForce, precisionOf, valueOf } from "./run/config.js";
 import { readFrame } from "./run/frame.js";
-import { request, setControls, wanted } from "./run/request.js";
+import { request, wanted } from "./run/request.js";
 import { createRun } from "./run/run.js";
 import { connect } from "./run/server.js";
 import { scorePanel } from "./score/score.js";
@@ -186,7 +186,7 @@ function flush() {
 }
 
 window.decodingLive = {
-  receive: take, mount, flush, setLanguage, setTheme, store: run, order: takeOrder, setControls, wanted, request,
+  receive: take, mount, flush, setLanguage, setTheme, store: run, order: takeOrder, wanted, request,
 };
 applyTheme();
 applyLanguage();

@@ -13,7 +13,7 @@ from decoding.core.detokenizer import Detokenizer
 from decoding.core.generation import Generation, prepare_generation
 from decoding.core.inference import OnPrefill, free_cache, infer
 from decoding.core.prompts import Prompt, prompt_token_ids
-from decoding.core.supported import check_top_candidates
+from decoding.core.supported import check_count, check_seed
 from decoding.core.take_step import Text, take_step
 from decoding.records.step import DecodingStep
 
@@ -35,7 +35,7 @@ def decode(
     """Decodes token by token, each with the distribution that it was chosen from.
 
     For the same prompt, config and seed the token ids are those of `model.generate` after
-    `torch.manual_seed(seed)`. All checks run at the call, before the first inference.
+    `torch.manual_seed(int(seed))`. All checks run at the call, before the first inference.
 
     Args:
         lm: model and tokenizer.
@@ -55,10 +55,11 @@ def decode(
         PromptError, ContextLengthError, GenerationConfigError: at the call.
         LogitsError: from the generator, when the model returns NaN or nothing finite.
     """
-    check_top_candidates(top_candidates)
+    check_count("top_candidates", top_candidates)
+    check_seed(seed)
     token_ids = prompt_token_ids(lm, prompt)
     generation = prepare_generation(lm, token_ids, generation_config, use_cache, generation_kwargs)
-    rng = None if seed is None else torch.Generator(lm.device).manual_seed(seed)
+    rng = None if seed is None else torch.Generator(lm.device).manual_seed(int(seed))
     return _run(lm, generation, rng, top_candidates, on_prefill)
 
 

@@ -30,6 +30,7 @@ from decoding.core.supported import (
     check_config,
     check_model,
     check_names,
+    refuse_healing,
 )
 from decoding.records.errors import DecodingError, GenerationConfigError
 from decoding.records.step import FinishReason
@@ -111,6 +112,7 @@ def prepare_generation(
     """
     check_model(lm)
     check_names(generation_kwargs)
+    refuse_healing(_setting(lm, generation_config, generation_kwargs, "token_healing"))
     settings = _with_default_length(lm, generation_config, generation_kwargs, len(token_ids))
     criteria, settings = _take_stop_strings(lm, generation_config, settings)
     if _setting(lm, generation_config, settings, "use_cache") is not use_cache:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
 from decoding.memory.blueprint import layers_of_model
 from decoding.memory.cache_layers import context_length, kv_formula, kv_note
@@ -50,6 +51,8 @@ class LanguageModel:
         published: str | None = None,
     ) -> None:
         config = model.config.get_text_config()
+        if model.generation_config is None:
+            model.generation_config = GenerationConfig.from_model_config(model.config)
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name or Path(model.config.name_or_path).name or type(model).__name__

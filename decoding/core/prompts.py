@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, cast
 
 from decoding.core.chat import chat_ids
 from decoding.core.context import refuse_long_prompt
@@ -32,8 +33,20 @@ def prompt_token_ids(lm: LanguageModel, prompt: Prompt) -> list[int]:
         ContextLengthError: longer than the model's context.
     """
     ids = any_token_ids(lm, prompt)
+    if isinstance(prompt, str):
+        ids = ids[: len(ids) - _appended(lm.tokenizer, prompt, ids)]
     refuse_long_prompt(lm, len(ids))
     return ids
+
+
+def _appended(tokenizer: Any, text: str, ids: list[int]) -> int:
+    """Tokens that the tokenizer puts behind every text: what is continued does not end yet."""
+    if ids[-1] not in tokenizer.all_special_ids:
+        return 0
+    own = tokenize(tokenizer, text, add_special_tokens=False)
+    starts = range(len(ids) - len(own) + 1)
+    start = next((i for i in starts if own and ids[i : i + len(own)] == own), None)
+    return 0 if start is None else len(ids) - start - len(own)
 
 
 def any_token_ids(lm: LanguageModel, prompt: Prompt) -> list[int]:
@@ -46,13 +59,18 @@ def any_token_ids(lm: LanguageModel, prompt: Prompt) -> list[int]:
         ids = tokenize(lm.tokenizer, prompt, add_special_tokens=True)
     elif isinstance(prompt, Sequence) and prompt and all(isinstance(m, dict) for m in prompt):
         ids = chat_ids(lm.tokenizer, [m for m in prompt if isinstance(m, dict)])
-    elif isinstance(prompt, Sequence) and all(type(i) is int for i in prompt):
-        ids = [i for i in prompt if isinstance(i, int)]
+    elif isinstance(prompt, Sequence) and all(_is_whole(i) for i in prompt):
+        ids = [int(cast(int, i)) for i in prompt]
     else:
         kind = type(prompt).__name__
         raise PromptError(f"A prompt is a text, chat messages or token ids; this is a {kind}.")
     _check_ids(lm, ids)
     return ids
+
+
+def _is_whole(value: object) -> bool:
+    """Of Python's own kind or of numpy's; True and False are no ids."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check_ids(lm: LanguageModel, ids: list[int]) -> None:

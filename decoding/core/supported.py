@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig, LogitsProcessorList
@@ -44,15 +45,16 @@ def check_model(lm: LanguageModel) -> None:
         )
 
 
-def check_top_candidates(count: object) -> None:
-    """Raises GenerationConfigError where a step cannot list so many favourites."""
-    if type(count) is not int or count < 1:
-        raise GenerationConfigError(f"top_candidates must be 1 or more, got {count!r}.")
+def check_count(name: str, count: object) -> None:
+    """Raises GenerationConfigError where there cannot be so many of something."""
+    if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+        raise GenerationConfigError(f"{name} must be 1 or more, got {count!r}.")
 
 
-def check_seed(seed: object) -> None:
+def check_seed(seed: Any) -> None:
     """Raises GenerationConfigError where no random generator takes that seed."""
-    if seed is not None and (type(seed) is not int or not 0 <= seed <= MAX_SEED):
+    is_whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if seed is not None and not (is_whole and 0 <= int(seed) <= MAX_SEED):
         raise GenerationConfigError(f"seed must be 0 to {MAX_SEED}, got {seed!r}.")
 
 
@@ -63,6 +65,15 @@ def check_names(generation_kwargs: dict[str, Any]) -> None:
     if unknown:
         raise GenerationConfigError(
             f"GenerationConfig has no field {', '.join(map(repr, unknown))}: check the spelling."
+        )
+
+
+def refuse_healing(is_wanted: object) -> None:
+    """Raises GenerationConfigError where the prompt's last tokens are to be replaced."""
+    if is_wanted:
+        raise GenerationConfigError(
+            "token_healing replaces the prompt's last tokens, and here the prompt stays as it is "
+            "given: leave it out."
         )
 
 

@@ -65,7 +65,7 @@ def read_trace(
     """The trace in a file or a text; nothing in it is executed or fetched.
 
     Args:
-        source: the JSON itself, or a `Path` of a file with it. A `str` is never a path.
+        source: a file's path, or the JSON itself as `bytes` or as a `str` that names no file.
         limits: what is larger is not read; for one's own long runs give others.
 
     Raises:
@@ -83,10 +83,10 @@ def read_trace(
 
 
 def _content(source: str | bytes | os.PathLike[str], largest_bytes: int) -> bytes:
-    if isinstance(source, str):
-        content = source.encode("utf-8", "surrogatepass")
-    elif isinstance(source, bytes):
+    if isinstance(source, bytes):
         content = source
+    elif isinstance(source, str) and not _is_file(source):
+        content = source.encode("utf-8", "surrogatepass")
     else:
         path = Path(source)
         content = file_content(path, largest_bytes, f"file {path.name!r}", TraceError)
@@ -96,6 +96,13 @@ def _content(source: str | bytes | os.PathLike[str], largest_bytes: int) -> byte
             "shown by its HTML file, and read_trace reads it with other limits."
         )
     return content
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # longer than a name can be, or with a zero in it
+        return False
 
 
 def _parsed(content: bytes, most_values: int) -> Any:

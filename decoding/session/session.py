@@ -16,7 +16,7 @@ from decoding.core.context import refuse_place_beyond
 from decoding.core.generation import Generation
 from decoding.core.inference import OnPrefill
 from decoding.core.prompts import Prompt, prompt_token_ids
-from decoding.core.supported import check_seed, check_top_candidates
+from decoding.core.supported import check_count, check_seed
 from decoding.records.errors import SessionError
 from decoding.records.step import DecodingStep, FinishReason, KVCacheSize
 from decoding.records.tree import DecodingTree
@@ -76,11 +76,11 @@ class DecodingSession:
         Raises:
             PromptError, ContextLengthError, GenerationConfigError: as `decode` does.
         """
-        check_top_candidates(top_candidates)
+        check_count("top_candidates", top_candidates)
         check_seed(seed)
         self.prompt = prompt
         self.prompt_ids = prompt_token_ids(lm, prompt)
-        self.seed = secrets.randbelow(1 << 32) if seed is None else seed
+        self.seed = secrets.randbelow(1 << 32) if seed is None else int(seed)
         self.top_candidates = top_candidates
         self.use_cache = use_cache
         self.on_prefill = on_prefill

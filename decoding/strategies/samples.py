@@ -16,6 +16,7 @@ from decoding.core.detokenizer import text_after
 from decoding.core.generation import Generation, prepare_generation
 from decoding.core.inference import cache_size, free_cache, infer
 from decoding.core.prompts import Prompt, prompt_token_ids
+from decoding.core.supported import check_count, check_seed
 from decoding.memory.kv_cache import cache_of
 from decoding.records.answers import CacheUse, SampledAnswer
 from decoding.records.errors import GenerationConfigError, LogitsError
@@ -76,12 +77,12 @@ def sample_answers(
         PromptError, ContextLengthError, GenerationConfigError: at the call.
         LogitsError: from the generator, when the model returns no distribution.
     """
-    if type(n) is not int or n < 1:
-        raise GenerationConfigError(f"n must be 1 or more, got {n!r}.")
+    check_count("n", n)
+    check_seed(seed)
     if not temperature > 0:
         raise GenerationConfigError(f"temperature must be above 0, got {temperature}.")
     generation = _prepare(lm, prompt_token_ids(lm, prompt), max_new_tokens)
-    rng = None if seed is None else torch.Generator(lm.device).manual_seed(seed)
+    rng = None if seed is None else torch.Generator(lm.device).manual_seed(int(seed))
     report = on_progress or (lambda _done, _total: None)
     return _draw(lm, generation, n, temperature, rng, report)
 

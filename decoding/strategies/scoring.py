@@ -15,7 +15,7 @@ from decoding.core.detokenizer import Detokenizer
 from decoding.core.distribution import Measurement, measure_rows
 from decoding.core.inference import OnPrefill
 from decoding.core.prompts import any_token_ids
-from decoding.core.supported import check_top_candidates
+from decoding.core.supported import check_count
 from decoding.records.errors import PromptError
 from decoding.records.step import DecodingStep
 from decoding.strategies.coverage import covered_bytes
@@ -96,7 +96,7 @@ def score(
         PromptError, GenerationConfigError: at the call.
         LogitsError: from the generator, when the model returns NaN or nothing finite.
     """
-    check_top_candidates(top_candidates)
+    check_count("top_candidates", top_candidates)
     ids = scored_ids(lm, text)
     windows = windows_of(lm, ids, overlap)
     sizes = covered_bytes(lm.tokenizer, text, ids)

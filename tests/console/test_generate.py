@@ -305,6 +305,7 @@ def terminal_output(command: list[str], **environment: str) -> tuple[str, int]:
         return written.decode(), program.wait(120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "code"),
     [
@@ -324,6 +325,7 @@ def test_colours_on_a_terminal(folder: Path, environment: dict[str, str], code: 
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", plain)
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "t.json"
     command = [*RUN, "Hi", "--model", str(folder), "--max-new-tokens", "5000", "--json"]
@@ -352,6 +354,7 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
+@pytest.mark.slow
 def test_ctrl_c_ends_it_and_keeps_what_was_there(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "t.json"
     command = [*RUN, "Hi", "--model", str(folder), "--max-new-tokens", "50000", "--json"]
@@ -373,6 +376,7 @@ def test_ctrl_c_ends_it_and_keeps_what_was_there(folder: Path, tmp_path: Path) -
     assert len(steps) >= 1 + told.count("\n")
 
 
+@pytest.mark.slow
 def test_an_unknown_model_is_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(
         [*RUN, "Hi", "--model", str(tmp_path)],

@@ -114,7 +114,7 @@ def test_the_model_is_not_called_after_the_last_token(
         ({"top_k": -2, "do_sample": True}, "top_k"),
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"repetition_penalty": -1.0}, "penalty"),
-        ({"token_healing": True}, "settings"),
+        ({"token_healing": True}, "token_healing"),
         ({"cache_implementation": "nonsense"}, "nonsense"),
         ({"top_candidates": 0}, "top_candidates"),
         ({"prefill_chunk_size": 4, "use_cache": False}, "prefill_chunk_size"),
@@ -306,3 +306,24 @@ def test_cut_characters_are_shown_as_bytes_and_texts_join(tiny_lm: LanguageModel
     assert "".join(s.text for s in steps) == tiny_lm.tokenizer.decode(ids)
     chosen = [next(c for c in s.candidates if c.token_id == s.token_id) for s in steps]
     assert all(c.text == f"<0x{c.token_id:02X}>" for c in chosen)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "7", True])
+def test_a_seed_that_no_generator_takes_is_refused_at_the_call(
+    tiny_lm: LanguageModel, seed: Any
+) -> None:
+    with pytest.raises(GenerationConfigError, match="seed must be 0 to"):
+        decode(tiny_lm, PROMPT, seed=seed)
+
+
+def test_token_healing_is_refused_in_words_of_its_own(tiny_lm: LanguageModel) -> None:
+    with pytest.raises(GenerationConfigError, match="the prompt stays as it is given"):
+        decode(tiny_lm, PROMPT, token_healing=True)
+
+
+def test_a_model_without_a_generation_config_gets_one() -> None:
+    model = tiny_model("llama")
+    expected = [s.token_id for s in decode(LanguageModel(model, byte_tokenizer()), PROMPT)]
+    model.generation_config = None
+    lm = LanguageModel(model, byte_tokenizer())
+    assert [s.token_id for s in decode(lm, PROMPT)] == expected

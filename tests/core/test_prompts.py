@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny import byte_tokenizer, tiny_model
+from tokenizers import processors
 
 from decoding import ContextLengthError, LanguageModel, PromptError, prompt_token_ids
+from decoding.core.prompts import any_token_ids
 
 HOSTILE = json.loads((Path(__file__).parents[1] / "data" / "hostile_text.json").read_text())
 IM_START, IM_END = 258, 259
@@ -94,3 +97,21 @@ def test_a_tokenizer_without_a_template() -> None:
     with pytest.raises(PromptError, match="no chat template: use a raw prompt"):
         prompt_token_ids(lm, [{"role": "user", "content": "hi"}])
     assert prompt_token_ids(lm, "hi") == [104, 105]
+
+
+def test_numpys_whole_numbers_are_ids_too(tiny_lm: LanguageModel) -> None:
+    assert prompt_token_ids(tiny_lm, list(np.array([1, 2, 3]))) == [1, 2, 3]
+    assert all(type(i) is int for i in prompt_token_ids(tiny_lm, list(np.array([1, 2]))))
+
+
+def test_a_text_that_is_continued_does_not_end_yet() -> None:
+    """Some tokenizers put an end behind every text."""
+    tokenizer = byte_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 257), ("<eos>", 256)]
+    )
+    lm = LanguageModel(tiny_model("llama"), tokenizer)
+    assert tokenizer("ab")["input_ids"] == [257, 97, 98, 256]
+    assert prompt_token_ids(lm, "ab") == [257, 97, 98]
+    assert prompt_token_ids(lm, "ab<eos>") == [257, 97, 98, 256]  # which somebody wrote
+    assert any_token_ids(lm, "ab") == [257, 97, 98, 256]  # a text that is scored ends there

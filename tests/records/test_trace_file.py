@@ -101,10 +101,11 @@ def test_a_file_that_cannot_be(tmp_path: Path) -> None:
     assert "no file" in refused(tmp_path / "pipe")
 
 
-def test_a_name_is_a_text_and_opens_no_file(tmp_path: Path) -> None:
+def test_bytes_are_a_text_and_open_no_file(tmp_path: Path) -> None:
+    """What a visitor sends comes as bytes."""
     path = tmp_path / "run.json"
     write_trace(made_trace(), path)
-    assert "no JSON" in refused(str(path))
+    assert "no JSON" in refused(str(path).encode())
 
 
 def test_every_place_at_which_it_may_break_off() -> None:
@@ -410,3 +411,12 @@ def test_the_schema_tells_what_each_field_of_a_step_is() -> None:
     told = {name for name, part in step.items() if part.get("description")}
     assert told == set(step)
     assert step["entropy_bits"]["description"].startswith("of the model's own distribution")
+
+
+def test_a_path_may_be_a_str(tmp_path: Path) -> None:
+    file = str(tmp_path / "run.json")
+    write_trace(made_trace(), file)
+    assert read_trace(file) == made_trace()
+    for name in ("nowhere.json", "x" * 5000, "a\0b"):
+        with pytest.raises(TraceError, match="no JSON"):
+            read_trace(name)

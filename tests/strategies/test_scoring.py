@@ -146,6 +146,7 @@ def test_the_opening_token_stands_before_each_window(
     assert [step.logprob for step in steps[31:]] == pytest.approx(last[10:], abs=1e-4)
 
 
+@pytest.mark.default_model
 def test_the_default_model(default_lm: LanguageModel) -> None:
     ids = scored_ids(default_lm, "The capital of France is Paris, 台北 that of Taiwan. " * 4)
     steps = list(score(default_lm, ids))

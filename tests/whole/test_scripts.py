@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from run_records import make_step
+from traces import made_trace
+
+from decoding.page.wire.frames import message, page_frame
+from decoding.page.wire.job_log import JobLog
+from decoding.page.wire.run_log import RunLog
 
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "assets"
@@ -93,6 +100,27 @@ def test_what_is_imported_is_there_and_what_is_exported_is_imported() -> None:
 def test_a_script_is_no_longer_than_it_should_be(name: str) -> None:
     assert SCRIPTS[name].count("\n") <= MOST_LINES
     assert len(list((ASSETS / name).parent.glob("*.js"))) <= MOST_FILES
+
+
+def typed(name: str) -> set[str]:
+    """The properties that the scripts' type of this name has."""
+    (told,) = re.findall(
+        rf"@typedef \{{Object\}} {name} .*?(?=@typedef|\*/)", SCRIPTS["run/frame.js"], re.DOTALL
+    )
+    return set(re.findall(r"@property \{(?:[^{}]|\n)*\} \[?(\w+)", told))
+
+
+def test_the_frames_types_are_those_that_the_server_sends() -> None:
+    trace = made_trace()
+    forced = make_step(index=0, is_forced=True)
+    trace.branches[0].steps[0] = forced
+    run = json.loads(RunLog.from_trace(trace).frame_from(0, 0))
+    page = json.loads(page_frame("ready", message=message("x"), model=trace.model, switch=True))
+    job = json.loads(JobLog("roofline", {}).next_frame())
+    assert typed("Step") == run["steps"][0].keys()
+    assert typed("Head") == run["head"].keys()
+    assert typed("Frame") == run.keys() | page.keys()
+    assert typed("JobFrame") == job.keys()
 
 
 def node_for_modules() -> str | None:
