@@ -32,7 +32,8 @@ def parameters(page: Any) -> dict[str, str]:
 
 
 def asked_for(page: Any) -> dict[str, str]:
-    """The parameters but for those that name the model of the run."""
+    """The parameters but for those that name the model of the run, once they are written."""
+    page.wait_for_function("new URLSearchParams(location.search).has('model')")
     found = parameters(page)
     assert [found.pop(name) for name in ("model", "precision")] == ["tiny", "float32"]
     return found
