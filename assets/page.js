@@ -125,6 +125,11 @@ const VIEWS = {
   model: modelFacts,
 };
 
+// What the loaded model's chat template does not know is no choice.
+run.watch("thinking", () => {
+  document.documentElement.classList.toggle("can-think", Boolean((run.loaded ?? run.model)?.thinking_switch));
+});
+
 // Below the first screen: drawn only while they are in sight.
 const BELOW = { score: scorePanel, sampled, calibration, layers, forecast, caching, precision, roofline };
 

@@ -169,6 +169,8 @@ def _control(setting: Setting) -> gr.components.Component:
     }
     if setting.kind == "switch":
         return gr.Checkbox(setting.default, **common)
+    if setting.kind == "text":
+        return gr.Textbox(setting.default, lines=1, max_lines=4, **common)
     if setting.kind == "lines":
         return gr.Textbox("\n".join(setting.default), lines=1, max_lines=4, **common)
     if setting.kind == "choice":
