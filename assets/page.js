@@ -18,6 +18,7 @@ import { forecast } from "./model/forecast.js";
 import { layers } from "./model/layers.js";
 import { modelFacts } from "./model/model.js";
 import { Address } from "./run/address.js";
+import { expectAnswer, heard } from "./run/answer.js";
 import { inForce, precisionOf, valueOf } from "./run/config.js";
 import { readFrame } from "./run/frame.js";
 import { request, wanted } from "./run/request.js";
@@ -136,6 +137,7 @@ const BELOW = { score: scorePanel, sampled, calibration, layers, forecast, cachi
 function take(text) {
   const frame = readFrame(text);
   if (frame === null) return;
+  heard();
   if ("work" in frame) receiveJob(frame);
   else run.receive(frame);
 }
@@ -192,6 +194,7 @@ function flush() {
 
 window.decodingLive = {
   receive: take, mount, flush, setLanguage, setTheme, store: run, order: takeOrder, wanted, request,
+  expectAnswer,
 };
 applyTheme();
 applyLanguage();
