@@ -18,7 +18,7 @@ from decoding.records.errors import GenerationConfigError, PromptError
 
 LIMITS = Limits(prompt_chars=100, new_tokens=64, waiting=2)
 OWN_ARGUMENTS = {"seed", "top_candidates", "use_cache"}
-OF_THE_CHAT = {"answer_prefix", "enable_thinking"}
+OF_THE_CHAT = {"answer_prefix", "enable_thinking", "chat_template_kwargs"}
 
 
 def test_every_setting_is_a_field_of_generation_config_or_an_argument_of_decode():
@@ -71,10 +71,8 @@ def test_the_answers_beginning_is_a_last_message_of_the_assistant():
 
 def test_variables_of_the_chat_template():
     def variables(thinking="auto", given=None, chat=True):
-        settings = {"enable_thinking": thinking}
-        return read_request(
-            "a", chat, settings=settings, chat_template_kwargs=given
-        ).chat_template_kwargs
+        settings = {"enable_thinking": thinking, "chat_template_kwargs": given}
+        return read_request("a", chat, settings=settings).chat_template_kwargs
 
     assert variables() == {}
     assert variables("on") == {"enable_thinking": True}
@@ -83,7 +81,7 @@ def test_variables_of_the_chat_template():
     with pytest.raises(GenerationConfigError, match="chat_template_kwargs must be an object"):
         variables(given=["a"])
     with pytest.raises(PromptError, match="at most 100"):
-        read_request("a", limits=LIMITS, chat_template_kwargs={"documents": ["x" * 100]})
+        read_request("a", limits=LIMITS, settings={"chat_template_kwargs": {"a": "x" * 100}})
 
 
 def test_settings_of_the_chat_change_nothing_in_mid_run():
