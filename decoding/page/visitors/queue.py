@@ -27,6 +27,8 @@ SHARE_OF_AN_ADDRESS = 0.75
 SECONDS_A_FRAME = 1 / 12
 # Gradio can close a generator only between two yields, so what waits yields too.
 SECONDS_A_SIGN_OF_LIFE = 0.25
+# The same while it is others' turn: every sign takes a little of the time of whoever decodes.
+SECONDS_A_SIGN_IN_LINE = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +123,8 @@ def paced(stream: Stream[T]) -> Iterator[list[T]]:
         # The rest comes before the wait, so that a token after a pause is shown at once, and
         # ends with the stream, so that the last one is.
         stream.rest(max(0.0, rests_until - time.monotonic()))
-        items = stream.take(SECONDS_A_SIGN_OF_LIFE)
+        is_in_line = stream.position > 0
+        items = stream.take(SECONDS_A_SIGN_IN_LINE if is_in_line else SECONDS_A_SIGN_OF_LIFE)
         rests_until = time.monotonic() + SECONDS_A_FRAME
         yield items
 
