@@ -163,7 +163,7 @@ def test_a_text_that_cannot_be_scored_is_refused_with_a_sentence(
         ("a" * 300, {}, "shorten"),
         ("a", {"max_new_tokens": 5_000}, "max_new_tokens must be a whole number from 1 to 220"),
         ("a" * 100, {"max_new_tokens": 220}, "max_new_tokens"),
-        ("a", {"temperature": -1}, "temperature must be a number from 0.05 to 5, got -1"),
+        ("a", {"temperature": -1}, "temperature must be a number from 0 to 5, got -1"),
         ("a", {"top_p": "x"}, "top_p must be a number from 0 to 1, got 'x'"),
         ("a", {"num_beams": 2}, "Unknown setting 'num_beams'"),
         (5, {}, "prompt must be a text, got 5"),

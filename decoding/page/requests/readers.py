@@ -106,6 +106,8 @@ def read_score_request(
 def read_settings(settings: Mapping[str, object], limits: Limits) -> dict[str, Any]:
     """The settings by name, checked, with defaults for those not given.
 
+    A temperature of 0 is greedy decoding, as the distribution comes to in its limit.
+
     Raises:
         GenerationConfigError: with the name, the allowed range and the value received.
     """
@@ -122,6 +124,8 @@ def read_settings(settings: Mapping[str, object], limits: Limits) -> dict[str, A
             read[setting.name] = value
     if not read["stop_strings"]:
         del read["stop_strings"]
+    if read["temperature"] == 0:
+        read["do_sample"] = False
     return read
 
 
@@ -135,6 +139,8 @@ def read_changes(settings: Mapping[str, object], limits: Limits) -> dict[str, An
     """
     values = read_settings(settings, limits)
     read = {name: values.get(name) for name, value in settings.items() if value is not None}
+    if read.get("temperature") == 0:
+        read["do_sample"] = False
     if read.get("do_sample") is False:
         read = {name: value for name, value in read.items() if not _BY_NAME[name].only_sampling}
     return {name: value for name, value in read.items() if name not in FIXED_IN_A_RUN}

@@ -64,7 +64,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("answer_prefix", "text", ""),
     Setting("enable_thinking", "choice", "auto", choices=tuple(SWITCHED)),
     Setting("do_sample", "switch", True),
-    Setting("temperature", "number", 0.7, 0.05, 5, 0.05, only_sampling=True),
+    Setting("temperature", "number", 0.7, 0, 5, 0.05, only_sampling=True),
     Setting("top_k", "whole", 40, 0, 1_000, 1, only_sampling=True),
     Setting("top_p", "number", 0.9, 0, 1, 0.01, only_sampling=True),
     Setting("min_p", "number", 0, 0, 1, 0.01, only_sampling=True),
