@@ -175,9 +175,10 @@ def _arguments(blocks: Blocks, name: str, named: dict[str, Any]) -> list[Any]:
     endpoint = blocks.get_api_info()["named_endpoints"][f"/{name}"]
     arguments = {key: value for key, value in named.items() if key != "oauth_token"}
     try:
-        return construct_args(endpoint["parameters"], (), arguments)
+        values: list[Any] = construct_args(endpoint["parameters"], (), arguments)
     except TypeError as error:
         raise Refused(400, str(error)) from error
+    return values
 
 
 def _check_values(function: BlockFunction, values: list[Any], blocks: Blocks) -> None:
