@@ -35,8 +35,21 @@ function example(number, settingNames, values) {
   return [prompt[language()], ...settingNames.map((name, i) => (name in settings ? settings[name] : values[i]))];
 }
 
+/** What a setting has where the visitor has not set it. */
+const usual = (id) => window.gradio_config?.components.find(({ props }) => props?.elem_id === id)?.props.value;
+
+// A number that was emptied is its default: Gradio would make it the least that is allowed.
+function refill({ target }) {
+  const setting = target.matches?.("[id^='setting-'] input[type='number']") && target.value === "" && target.closest("[id^='setting-']");
+  if (!setting) return;
+  target.value = usual(setting.id);
+  target.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 const relabel = () => document.querySelector("#language-changed")?.click();
 
 window.decodingLiveControls = { labels, example, relabel };
 addEventListener("decodingLive:language", relabel);
+// Before Gradio's own listener, which is the field's.
+addEventListener("blur", refill, true);
 relabel();

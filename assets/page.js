@@ -4,6 +4,7 @@ import { make, write } from "./base/make.js";
 import { forgetColours } from "./base/plot.js";
 import { recall, remember } from "./base/remember.js";
 import { whileSeen } from "./base/seen.js";
+import { titleOf } from "./base/title.js";
 import { ALL_KINDS, touchAll } from "./base/watched.js";
 import { chooseLanguage, currentLanguage, languages, say } from "./base/words.js";
 import { cache, confidence, latency } from "./charts/along.js";
@@ -19,7 +20,7 @@ import { layers } from "./model/layers.js";
 import { modelFacts } from "./model/model.js";
 import { Address } from "./run/address.js";
 import { expectAnswer, heard } from "./run/answer.js";
-import { inForce, precisionOf, valueOf } from "./run/config.js";
+import { draws, inForce, precisionOf, valueOf } from "./run/config.js";
 import { readFrame } from "./run/frame.js";
 import { request, wanted } from "./run/request.js";
 import { createRun } from "./run/run.js";
@@ -31,6 +32,7 @@ import { inspector } from "./step/inspector.js";
 import { status } from "./step/status.js";
 import { textPanel } from "./text/stream.js";
 import { branches } from "./wheel/branches.js";
+import { keyList } from "./wheel/keys.js";
 import { takeOrder, wheel } from "./wheel/wheel.js";
 
 const run = createRun();
@@ -75,9 +77,11 @@ function header(root) {
   const language = make("select", { id: "language" });
   for (const tag of languages) language.append(make("option", { value: tag, lang: tag }, NAMES[tag] ?? tag));
   const themeButton = make("button", { type: "button", id: "theme" }, "◐");
+  const [openKeys, keysButton] = [keyList(), make("button", { type: "button", id: "show-keys" }, "?")];
   language.addEventListener("change", () => setLanguage(language.value));
   themeButton.addEventListener("click", () => setTheme(theme() === "dark" ? "light" : "dark"));
-  root.replaceChildren(title, tagline, make("nav", {}, language, themeButton));
+  keysButton.addEventListener("click", openKeys);
+  root.replaceChildren(title, tagline, make("nav", {}, language, themeButton, keysButton));
   return () => {
     write(title, say("views.header.title"));
     write(tagline, say("views.header.tagline"));
@@ -86,6 +90,8 @@ function header(root) {
     themeButton.setAttribute("aria-label", say("views.header.theme"));
     themeButton.setAttribute("aria-pressed", String(theme() === "dark"));
     themeButton.title = say("views.header.theme");
+    keysButton.setAttribute("aria-label", say("views.keys.open"));
+    keysButton.title = say("views.keys.open");
   };
 }
 
@@ -104,9 +110,10 @@ function summary(root, run) {
     // Without one in the settings each run draws its own, named while these are its settings.
     const isOfRun = SAMPLING.every((key) => valueOf(config, key) === valueOf(run.config, key));
     const drawn = config.seed || (isOfRun ? run.config.seed : null);
-    const seed = config.do_sample && drawn != null && drawn !== "" ? ` seed ${drawn}` : "";
-    const mode = say(config.do_sample ? "views.summary.sampling" : "views.summary.greedy");
-    how.replaceChildren(mode, ...(config.do_sample ? values.flatMap((value) => [" ", value]) : []), seed);
+    const seed = draws(config) && drawn != null && drawn !== "" ? ` seed ${drawn}` : "";
+    const greedy = config.do_sample ? "greedy_by_temperature" : "greedy";
+    const mode = say(`views.summary.${draws(config) ? "sampling" : greedy}`);
+    how.replaceChildren(mode, ...(draws(config) ? values.flatMap((value) => [" ", value]) : []), seed);
   };
 }
 
@@ -132,6 +139,8 @@ run.watch("thinking", () => {
 });
 
 // Below the first screen: drawn only while they are in sight.
+const TITLED = ["score", "sampled", "calibration", "caching", "precision", "roofline"];
+for (const panel of TITLED) VIEWS[`${panel}-title`] = titleOf(panel);
 const BELOW = { score: scorePanel, sampled, calibration, layers, forecast, caching, precision, roofline };
 
 function take(text) {

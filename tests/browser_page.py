@@ -106,6 +106,16 @@ MODELS: dict[str, Callable[[], LanguageModel]] = {
 }
 
 
+def made_step(index: int, text: str = "x", token: int = 1) -> dict[str, Any]:
+    """A step as it comes over the wire."""
+    return {
+        "i": index, "ph": "decode" if index else "prefill", "in": 1, "id": token, "k": text,
+        "t": text, "sp": 0, "lp": -1.0, "p": 0.3679, "r": 1, "q": 0.5, "H": 1.0, "V": 0.1,
+        "tail": 0.6, "kept": 5, "kv": [index + 3, 100], "L": [[1, index + 3, 100]], "m": None,
+        "s": 0.01, "fin": None, "c": [[token, text, 0.3679, 0.5]],
+    }  # fmt: skip
+
+
 def frames_pass(page: Any) -> None:
     """Waits until what has changed is drawn: views are drawn in the frame after a change."""
     page.evaluate(FRAMES_PASS)

@@ -1,5 +1,6 @@
 // The three charts along the text: confidence, KV cache and time. They share the cursor.
 
+import { aboveToo, breakMarks, brokenInWords, heightAxes, heights } from "../base/broken.js";
 import { make } from "../base/make.js";
 import { baseLayout, Chart, colour, ticks } from "../base/plot.js";
 import { bytes, count, duration, fixed, percent, say, share } from "../base/words.js";
@@ -123,15 +124,17 @@ function cacheFigure(columns, run) {
   };
 }
 
+const inMilliseconds = (value) => (value < 1000 ? `${count(Number(value.toPrecision(3)))} ms` : duration(value / 1000));
+
 function latencyFigure(columns, run) {
   const [all] = columns.update();
-  const decode = all.slice(1).sort((a, b) => a - b);
-  // The prefill has its own number beside the chart; it must not flatten the rest.
-  const top = Math.max(1e-3, decode.length ? (decode[Math.floor(0.98 * (decode.length - 1))] ?? 0) : (all[0] ?? 1)) * 1.45;
+  // The prefill and few slow inferences must not flatten the rest.
+  const parts = heights(all, all.length > 1 ? all.slice(1) : all);
   // A branch that left at the first token read no prompt.
   const first = run.steps[0]?.ph === "prefill" ? all.slice(0, 1) : [];
+  const layout = axes(run, 1, [], String);
   return {
-    data: [
+    data: aboveToo([
       {
         ...steps(all.length), name: "milliseconds", x: columns.x, y: all,
         line: { ...steps(all.length).line, color: colour("drawn") }, fill: "tozeroy", fillcolor: colour("model"),
@@ -140,8 +143,12 @@ function latencyFigure(columns, run) {
         ...steps(1), name: "prefill_milliseconds", x: first.length ? [0.5, 1.5] : [], y: [...first, ...first],
         line: { color: colour("entropy"), width: 1 }, fill: "tozeroy", fillcolor: colour("entropy"),
       },
-    ],
-    layout: { ...axes(run, top, ticks(top, 3), (value) => `${count(value)} ms`), margin: { ...MARGIN, l: 56 } },
+    ], parts, 2),
+    layout: {
+      ...layout, ...heightAxes(parts, layout.yaxis, inMilliseconds, 2),
+      annotations: breakMarks(parts), margin: { ...MARGIN, l: 56 },
+    },
+    remark: parts.length > 1 ? brokenInWords() : "",
   };
 }
 
@@ -208,10 +215,15 @@ function alongTheText(name, id, readers, figure, reading, isDrawn = () => true) 
     const [title, detail, empty] = [make("h2"), make("p", { className: "reading" }), make("p", { className: "empty" })];
     const box = make("div", { id, tabIndex: 0 });
     root.replaceChildren(make("header", {}, title), detail, empty, box);
+    const tell = () => {
+      const step = run.steps[run.cursor];
+      if (step) detail.replaceChildren(...reading(step, run));
+    };
     const chart = new Chart(box, () => {
       const drawn = figure(columns, run);
+      tell();
       drawn.layout.datarevision = `${run.id} ${run.branch} ${columns.x.length}`;
-      drawn.text = `${title.textContent}: ${detail.textContent}`;
+      drawn.text = [`${title.textContent}: ${detail.textContent}`, drawn.remark].filter(Boolean).join("; ");
       return drawn;
     });
     const stepAt = (event) => {
@@ -240,9 +252,10 @@ function alongTheText(name, id, readers, figure, reading, isDrawn = () => true) 
         empty.textContent = say(`views.${name}.empty`);
       }
       root.classList.toggle("is-empty", !step);
-      if (step) detail.replaceChildren(...reading(step, run));
       box.style.visibility = isDrawn(run) ? "" : "hidden";
       const hasNews = ["run", "steps", "look", "state"].some((kind) => kinds.has(kind));
+      // The newest inference is told of when it is drawn, not before.
+      if (!run.follows || (!hasNews && !run.isRunning)) tell();
       if (hasNews && step) chart.drawSoon();
       if (kinds.has("cursor") && !(run.follows && run.isRunning && chart.shapes.length === 0)) chart.moveShapes(cursorShapes(run));
     };

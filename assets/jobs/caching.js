@@ -1,9 +1,10 @@
 // The same tokens with the plain KV cache and with another one, or with none: cost and answer.
 
+import { aboveToo, breakMarks, brokenInWords, heightAxes, heights } from "../base/broken.js";
 import { make, write } from "../base/make.js";
 import { baseLayout, Chart, colour, ticks } from "../base/plot.js";
 import { bytes, count, duration, say, share } from "../base/words.js";
-import { cornerText, fillTable, jobPanel, JobText, keyEntry, logAxis, positive, small, UNKNOWN, usualTop } from "./compared.js";
+import { cornerText, fillTable, jobPanel, JobText, keyEntry, logAxis, positive, small, UNKNOWN } from "./compared.js";
 import { jobOf } from "./job.js";
 
 const KIND = "caching";
@@ -64,24 +65,25 @@ function lowerPart(job) {
 function figure(job) {
   const base = baseLayout();
   const { rows } = job;
-  // The prefill costs both the same and must not flatten the rest.
-  const later = rows.length > 1 ? rows.slice(1) : rows;
-  const top = Math.max(1e-3, usualTop(later.flatMap((row) => SECONDS.map((column) => 1000 * row[column]))));
+  // The prefill costs both the same; it and few slow inferences must not flatten the rest.
+  const times = (some) => some.flatMap((row) => SECONDS.map((column) => 1000 * row[column]));
+  const parts = heights(times(rows), times(rows.length > 1 ? rows.slice(1) : rows), [0.5, 1]);
   const lower = lowerPart(job);
   return {
-    data: [...pair(rows, SECONDS, 1000), ...lower.data],
+    data: [...aboveToo(pair(rows, SECONDS, 1000), parts, 3), ...lower.data],
     layout: {
       ...base,
       margin: MARGIN,
       datarevision: `${job.id} ${rows.length}`,
-      annotations: [cornerText(words("time_chart")), cornerText(lower.title, 0.36)],
+      annotations: [cornerText(words("time_chart")), cornerText(lower.title, 0.36), ...breakMarks(parts)],
       xaxis: {
         ...base.xaxis, anchor: "y2", nticks: 6, tickformat: "d",
         range: [0.5, Math.max(2, job.head?.tokens.length ?? rows.length) + 0.5],
       },
-      yaxis: { ...linearAxis(top), domain: [0.5, 1] },
+      ...heightAxes(parts, base.yaxis, (value) => count(Number(value.toPrecision(3))), 3),
       yaxis2: { ...lower.axis, domain: [0, 0.35] },
     },
+    remark: parts.length > 1 ? brokenInWords() : "",
   };
 }
 
@@ -124,20 +126,23 @@ function verdict(job) {
 const markOf = (row, i) => (row[SAME] ? null : [i, "flip-2", words("mark", { kl: small(row[KL]) })]);
 
 /** The panel: cost in a table, both curves in a chart, the answer in a sentence and a text. */
-export function caching(root) {
+export function caching(root, run) {
   const table = make("table");
   const proof = make("p", { className: "verdict" });
   const [plain, other] = [keyEntry("plain"), keyEntry("other")];
   const box = make("div", { id: "caching-chart", tabIndex: 0 });
   const textBox = make("div", { className: "marked-text", tabIndex: 0 });
   const frame = jobPanel(
-    root, KIND,
+    root, run, KIND,
     make("div", { className: "numbers" }, table, proof),
     make("div", {}, make("p", { className: "key" }, plain.entry, other.entry), box),
     textBox,
   );
   const text = new JobText(textBox, markOf);
-  const chart = new Chart(box, () => ({ ...figure(jobOf(KIND)), text: `${words("title")}: ${proof.textContent}` }));
+  const chart = new Chart(box, () => {
+    const drawn = figure(jobOf(KIND));
+    return { ...drawn, text: [`${words("title")}: ${proof.textContent}`, drawn.remark].filter(Boolean).join("; ") };
+  });
 
   return (kinds) => {
     if (!kinds.has("job") && !kinds.has("look")) return;

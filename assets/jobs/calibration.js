@@ -161,7 +161,7 @@ export function calibration(root, run) {
   const text = diagram("calibration", () => jobOf(KIND).summary);
   const answers = diagram("answers", () => measuredHere(run));
   const key = make("p", { className: "key" });
-  const frame = jobPanel(root, KIND, make("div", { className: "diagrams" }, text.element, answers.element), key);
+  const frame = jobPanel(root, run, KIND, make("div", { className: "diagrams" }, text.element, answers.element), key);
   return (kinds) => {
     if (!["job", "look", "head"].some((kind) => kinds.has(kind))) return;
     const found = measuredHere(run);

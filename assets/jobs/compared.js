@@ -4,25 +4,36 @@ import { make, write } from "../base/make.js";
 import { baseLayout, colour } from "../base/plot.js";
 import { count, currentLanguage, fixed, say } from "../base/words.js";
 import { jobOf, noteOf } from "./job.js";
+import { lackOf } from "./start.js";
 import { MarkedText } from "../text/marked.js";
 
 export const UNKNOWN = "–";
 const MOST_LOG_TICKS = 4;
 
+/** Has Gradio's button for a job be pressed only when it can work; `lack` says what it waits for. */
+function watchStart(run, kind, lack) {
+  run.watch(`${kind}-start`, () => {
+    const key = lackOf(kind, run);
+    const button = document.getElementById(`${kind}-start`);
+    if (button) button.disabled = key !== null;
+    write(lack, key === null ? "" : say(`messages.${key}`));
+    lack.hidden = key === null;
+  });
+}
+
 /**
- * Title, note and explanation of a job's panel around what it measured, hidden until there is any.
+ * Notes and explanation of a job's panel around what it measured, hidden until there is any.
  * @returns {(kinds, hasContent: boolean) => void} draws the frame
  */
-export function jobPanel(root, kind, ...content) {
-  const [title, note, empty] = [make("h2"), make("p", { className: "work-note" }), make("p", { className: "empty" })];
+export function jobPanel(root, run, kind, ...content) {
+  const [lack, note] = [0, 1].map(() => make("p", { className: "work-note" }));
+  const empty = make("p", { className: "empty" });
   const body = make("div", { className: "measured", hidden: true }, ...content);
-  root.replaceChildren(make("header", {}, title), note, empty, body);
+  root.replaceChildren(lack, note, empty, body);
+  watchStart(run, kind, lack);
   return (kinds, hasContent) => {
     const job = jobOf(kind);
-    if (kinds.has("look")) {
-      title.replaceChildren(say(`views.${kind}.title`), make("small", {}, say(`views.${kind}.subtitle`)));
-      empty.textContent = say(`views.${kind}.empty`);
-    }
+    if (kinds.has("look")) empty.textContent = say(`views.${kind}.empty`);
     const on = job.summary?.measured_on;
     const measuredOn = on ? say("views.work.measured_on", on) : job.head?.model && hasContent ? say("views.work.measured_of", { name: job.head.model }) : "";
     write(note, [noteOf(kind), measuredOn].filter(Boolean).join(" · "));
@@ -108,12 +119,6 @@ export const cornerText = (text, y = 1) => ({
   text, x: 0, y, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom",
   showarrow: false, font: { size: 11.5, color: colour("soft") },
 });
-
-/** The largest value that matters: few slow ones must not flatten the rest. */
-export function usualTop(values) {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  return sorted.length > 0 ? 1.3 * sorted[Math.floor(0.98 * (sorted.length - 1))] : 1;
-}
 
 /** Zero has no place on a logarithmic axis: a gap. */
 export const positive = (value) => (value > 0 ? value : null);

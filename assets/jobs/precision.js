@@ -106,7 +106,7 @@ export function precision(root, run) {
   const box = make("div", { id: "precision-chart", tabIndex: 0 });
   const textBox = make("div", { className: "marked-text", tabIndex: 0 });
   const frame = jobPanel(
-    root, KIND,
+    root, run, KIND,
     make("div", { className: "numbers" }, table, note),
     make("div", {}, make("p", { className: "key" }, ...keys.map((key) => key.entry)), box),
     textBox,

@@ -106,7 +106,7 @@ function peaks(summary) {
 }
 
 /** The panel: measured peaks, a table of the two points, the roofline and a sentence. */
-export function roofline(root) {
+export function roofline(root, run) {
   const measured = make("p", { className: "verdict" });
   const table = make("table");
   const limit = make("p", { className: "verdict" });
@@ -114,7 +114,7 @@ export function roofline(root) {
   const roof = keyEntry("roof");
   const box = make("div", { id: "roofline-chart", tabIndex: 0 });
   const frame = jobPanel(
-    root, KIND,
+    root, run, KIND,
     make("div", { className: "numbers" }, measured, table, limit, estimate),
     make("div", {}, make("p", { className: "key" }, roof.entry), box),
   );

@@ -59,12 +59,12 @@ const cost = ({ inferences, seconds, cache_use, prompt_tokens }) => sentences(
 );
 
 /** The panel: how many agree, what the model thinks of it, all answers by group, the cost. */
-export function sampled(root) {
+export function sampled(root, run) {
   const [agreement, thought, table] = [make("p", { className: "verdict" }), make("p", { className: "verdict" }), make("table")];
   const groupStrip = make("div", { className: "said-groups", role: "img" });
   const [meaning, method, took] = [0, 1, 2].map(() => make("p", { className: "remark" }));
   const frame = jobPanel(
-    root, KIND,
+    root, run, KIND,
     agreement, groupStrip, thought, meaning,
     make("div", { className: "numbers answers" }, table),
     took, method,

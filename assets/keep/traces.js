@@ -62,6 +62,23 @@ export function tracePanel(root, run, address) {
   const row = make("div", { className: "keepers" }, ...(recorded ? [again] : anchors), png, ...(recorded ? [] : [copy]));
   root.replaceChildren(make("header", {}, title, subtitle), about, row, field, note);
   let told = null;
+  // The refusal that was there when a file was chosen; undefined while none is opened.
+  let refusedBefore;
+  document.addEventListener("change", ({ target }) => {
+    if (target.closest?.("#trace-controls")) refusedBefore = run.refusal;
+  });
+
+  /** What was opened is shown further up, as is why it could not be. */
+  function lookUp(kinds) {
+    const isRefused = run.refusal !== null && run.refusal !== refusedBefore;
+    if (refusedBefore === undefined || !(isRefused || kinds.has("run"))) return;
+    refusedBefore = undefined;
+    // Once all views are drawn, so that everything has its place.
+    requestAnimationFrame(() => {
+      document.querySelector("#status")?.scrollIntoView();
+      if (!isRefused) document.querySelector("#token-stream")?.focus({ preventScroll: true });
+    });
+  }
 
   /** Says what came of the last click on this run. */
   const tell = (...keys) => {
@@ -109,6 +126,7 @@ export function tracePanel(root, run, address) {
 
   return (kinds) => {
     if (kinds.has("look")) relabel();
+    lookUp(kinds);
     if (told !== run.id) tell();
     const hasRun = run.id !== "" && run.steps.length > 0;
     for (const anchor of anchors) {

@@ -9,9 +9,11 @@ export const valueOf = (config, name) => config[name] ?? UNCHANGED[name];
 export const inForce = (config, names) =>
   names.filter((name) => config[name] != null && config[name] !== UNCHANGED[name]).map((name) => `${name} ${config[name]}`);
 
+/** Whether tokens are drawn under these settings; a temperature of 0 takes the most probable ones. */
+export const draws = (config) => Boolean(config.do_sample) && config.temperature !== 0;
+
 /** The format that a model's weights are in. */
 export const precisionOf = (model) => model.quantization ?? model.dtype;
-
 
 /** Whether step `index` of branch `number` lies on the way to the shown branch's end. */
 function isOnPath(run, number, index) {

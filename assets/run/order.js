@@ -1,7 +1,18 @@
 // How a run is to go on: what may be ordered, and the order itself.
 
+import { precisionOf } from "./config.js";
+
+const inWords = (model) => `${model.name} (${precisionOf(model)})`;
+
+/** The model that made a run, and the one that is loaded, where they are not the same; or null. */
+export function otherModel({ model, loaded }) {
+  if (!model || !loaded || inWords(model) === inWords(loaded)) return null;
+  return { before: inWords(model), now: inWords(loaded) };
+}
+
 /** Whether a run can be taken elsewhere now. */
-export const canFork = (run) => run.live && run.id !== "" && !run.isRunning && run.prompt.length > 0;
+export const canFork = (run) =>
+  run.live && run.id !== "" && !run.isRunning && run.prompt.length > 0 && otherModel(run) === null;
 
 /** How many tokens at the beginning of a branch are of a text that was given and measured. */
 function given({ config, branches }, number) {

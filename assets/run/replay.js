@@ -1,5 +1,6 @@
 // A run that is only looked at, played again: it drives how many of its steps the store shows.
 
+import { onKeys } from "../base/keys.js";
 import { make, write } from "../base/make.js";
 import { recall, remember } from "../base/remember.js";
 import { touchAll } from "../base/watched.js";
@@ -98,7 +99,6 @@ class Player {
 }
 
 const isReplay = (run) => run.live === false && run.id !== "" && run.prompt.length > 0;
-const hasFieldFocus = (target) => Boolean(target.closest?.("input:not([type=range]), textarea, select, [contenteditable]"));
 
 /** Play, step, speed and place of a run that cannot go on; hidden for every other. */
 export function replayBar(root, run) {
@@ -118,12 +118,9 @@ export function replayBar(root, run) {
   step.addEventListener("click", () => player.goTo(run.steps.length + 1));
   speed.addEventListener("change", () => player.setSpeed(speed.value));
   scrub.addEventListener("input", () => player.goTo(Number(scrub.value)));
-  document.addEventListener("keydown", (event) => {
-    if (!isReplay(run) || event.altKey || event.ctrlKey || event.metaKey || hasFieldFocus(event.target)) return;
-    if (event.key === "p" || event.key === "P") player.toggle();
-    else if (event.key === "n" || event.key === "N") player.goTo(run.steps.length + 1);
-    else return;
-    event.preventDefault();
+  onKeys({
+    p: () => isReplay(run) && player.toggle(),
+    n: () => isReplay(run) && player.goTo(run.steps.length + 1),
   });
 
   function relabel() {

@@ -44,6 +44,14 @@ export function beginWith(wantedValues) {
   return begun;
 }
 
+/** What is asked for is watched: from then on keys act on the run, and are no text. */
+function leavePrompt() {
+  const { activeElement } = document;
+  if (!activeElement?.closest("#prompt")) return;
+  activeElement.blur();
+  document.querySelector("#token-stream")?.focus({ preventScroll: true });
+}
+
 /**
  * The values that a request is made of, by their names; asked for when Generate is pressed. What
  * was gathered before the address had its say is overruled by that.
@@ -52,6 +60,7 @@ export async function request(names, gathered) {
   const late = isBegun ? {} : await begun;
   const given = names.map((name, i) => (name in late ? late[name] : gathered[i]));
   asked = Object.fromEntries(names.map((name, i) => [name, given[i]]));
+  if (asked.prompt) leavePrompt();
   return given;
 }
 

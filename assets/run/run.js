@@ -20,7 +20,7 @@ class Run extends Watched {
   state = "";
   message = null;
   refusal = null;
-  kept = null;
+  told = null;
   progress = null;
   model = null;
   loaded = null;
@@ -133,6 +133,7 @@ class Run extends Watched {
     this.#take(frame);
     this.#follow(frame);
     this.#setState(frame);
+    if (this.isRunning) this.told = null;
     if (this.#gap()) this.#ask();
   }
 
@@ -149,7 +150,7 @@ class Run extends Watched {
   #switchModel({ state, message = null, progress = null }) {
     this.switching = ["queued", "loading"].includes(state) ? { state, message, progress } : null;
     this.refusal = state === "error" ? message : null;
-    this.kept = state === "stopped" ? message : null;
+    this.told = ["ready", "stopped"].includes(state) ? message : null;
     // What was said of the run before is older than this.
     if (message) this.message = null;
     this.touch("state");
@@ -161,7 +162,7 @@ class Run extends Watched {
     this.#whole = [];
     this.#written = 0;
     Object.assign(this, {
-      id, refusal: null, kept: null, config: {}, prompt: [], live: true,
+      id, refusal: null, told: null, config: {}, prompt: [], live: true,
       steps: this.#whole, branch: 0, branches: [newBranch(null, 0)], partedAt: 0, notes: [], changes: [],
       hovered: null, pinned: null,
     });

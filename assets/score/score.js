@@ -66,13 +66,12 @@ class Row {
 
 /** The panel: one row for each text, and the two that were chosen. */
 export function scorePanel(root, run) {
-  const [title, subtitle] = [make("h2"), make("small")];
   const [empty, hint, explained] = ["empty", "remark", "remark"].map((className) => make("p", { className }));
   const [caption, head, body] = [make("caption", { className: "unseen-text" }), make("tr"), make("tbody")];
   const table = make("table", {}, caption, make("thead", {}, head), body);
   const abreast = new Abreast();
   const content = make("div", { className: "measured" }, make("div", { className: "numbers scored" }, table), hint, abreast.element, explained);
-  root.replaceChildren(make("header", {}, title, subtitle), empty, content);
+  root.replaceChildren(empty, content);
   let rows = [];
   let chosen = [];
 
@@ -100,8 +99,6 @@ export function scorePanel(root, run) {
   }
 
   function word() {
-    write(title, words("title"));
-    write(subtitle, words("subtitle"));
     write(empty, words("empty"));
     write(caption, words("title"));
     write(explained, words("explained", { n: MOST_TEXTS }));

@@ -151,10 +151,23 @@ export function distribution(root, run, inspection) {
   );
   let limit = FEW;
   let shown = null;
+  // The words are those of the bars: they change when these are drawn, not before.
   const chart = new Chart(box, () => {
     const step = shownStep(run, inspection);
-    return step ? figureOf(step, limit, chart.size.width - MARGIN.l - MARGIN.r) : { data: [], layout: baseLayout(), text: "" };
+    if (!step) return { data: [], layout: baseLayout(), text: "" };
+    tell(step);
+    return figureOf(step, limit, chart.size.width - MARGIN.l - MARGIN.r);
   });
+
+  function tell(step) {
+    // Greedy decoding draws nothing: it takes the largest of what the settings left.
+    const drawnFrom = `views.distribution.${configAt(run, step.i).do_sample ? "drawn" : "settled"}`;
+    write(drawn, say(step.next === undefined ? drawnFrom : "views.inspector.preview"));
+    write(detail, detailOf(run, step));
+    toggle.hidden = step.c.length <= FEW;
+    root.classList.toggle("is-preview-chart", step.next !== undefined);
+  }
+
   toggle.addEventListener("click", () => {
     limit = limit === FEW ? Infinity : FEW;
     toggle.setAttribute("aria-pressed", String(limit !== FEW));
@@ -170,23 +183,18 @@ export function distribution(root, run, inspection) {
       own.textContent = say("views.distribution.own");
       toggle.textContent = say("views.distribution.all");
     }
-    // Greedy decoding draws nothing: it takes the largest of what the settings left.
-    const drawnFrom = step && !configAt(run, step.i).do_sample ? "views.distribution.settled" : "views.distribution.drawn";
-    write(drawn, say(step?.next === undefined ? drawnFrom : "views.inspector.preview"));
     root.classList.toggle("is-empty", !step);
-    toggle.hidden = !step || step.c.length <= FEW;
     if (!step) {
       shown = null;
+      toggle.hidden = true;
       return write(detail, "");
     }
-    root.classList.toggle("is-preview-chart", step.next !== undefined);
     if (!["look", "cursor", "steps", "run", "inspection"].some((kind) => kinds.has(kind))) return;
     // A token that is pointed at and then chosen is drawn already.
     const source = inspection.previewOf(step.i) ?? run.steps[run.cursor];
     if (source === shown && !kinds.has("look")) return;
     shown = source;
-    write(detail, detailOf(run, step));
-    if (run.follows && run.isRunning) chart.drawSoon();
+    if (run.follows && run.isRunning && !kinds.has("look")) chart.drawSoon();
     // The inspector of a step that is chosen comes first: the chart takes longer than it.
     else if (run.hovered === null && kinds.has("cursor")) requestAnimationFrame(() => chart.draw());
     else chart.draw();

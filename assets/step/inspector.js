@@ -2,7 +2,7 @@
 
 import { make, write } from "../base/make.js";
 import { bytes, count, duration, fixed, percent, say } from "../base/words.js";
-import { canFork, order } from "../run/order.js";
+import { canFork, order, otherModel } from "../run/order.js";
 import { own } from "../run/step.js";
 import { TokenList, tokenName } from "./candidates.js";
 import { drawStages } from "./stages.js";
@@ -62,6 +62,13 @@ function candidatesOf(step, preview) {
 
 const foundOf = (step, answer) =>
   answer.found.map(([id, text, p, q, rank]) => ({ id, text, p, q, rank, isOwn: id === step.id, isNext: false }));
+
+/** What can be done with the candidates, or why nothing can. */
+function hintOf(run) {
+  if (!run.live) return word("recorded_hint");
+  const other = otherModel(run);
+  return other ? say("messages.work_other_model", other) : word(canFork(run) ? "go_hint" : "pause_first");
+}
 
 /** In words, how far the server is with what only it can tell. */
 function progress(run, inspection) {
@@ -202,7 +209,7 @@ export function inspector(root, run, inspection) {
     if (kinds.has("state") && !run.isRunning) inspection.retry();
     drawStep(step, kinds);
     write(note, progress(run, inspection));
-    write(hint, word(canFork(run) ? "go_hint" : run.live ? "pause_first" : "recorded_hint"));
+    write(hint, hintOf(run));
     write(stagesTitle, word(inspection.tried ? "stages_preview" : "stages"));
     trial.hidden = !run.live;
     if (kinds.has("inspection") || kinds.has("look") || kinds.has("cursor") || kinds.has("head")) {

@@ -27,7 +27,7 @@ function values(step, run) {
 
 /** The state of the run in words; null where the numbers say it all. */
 function note(run, address) {
-  const message = run.switching?.message ?? run.message ?? run.refusal ?? run.kept;
+  const message = run.switching?.message ?? run.message ?? run.refusal ?? run.told;
   if (message) {
     const { key, args = {} } = message;
     return say(`messages.${key}`, args);

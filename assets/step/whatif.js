@@ -2,13 +2,13 @@
 
 import { make, write } from "../base/make.js";
 import { percent, say } from "../base/words.js";
-import { configAt } from "../run/config.js";
+import { configAt, draws } from "../run/config.js";
 import { setControls } from "../run/request.js";
 import { tokenName } from "./candidates.js";
 
 // `usual` is the slider's end unless the value in force lies beyond it.
 const SLIDERS = {
-  temperature: { low: 0.05, usual: 2, high: 5, step: 0.05, plain: 1, isSampling: true },
+  temperature: { low: 0, usual: 2, high: 5, step: 0.05, plain: 1, isSampling: true },
   top_k: { low: 0, usual: 100, high: 1000, step: 1, plain: 0, isSampling: true },
   top_p: { low: 0, usual: 1, high: 1, step: 0.01, plain: 1, isSampling: true },
   min_p: { low: 0, usual: 0.5, high: 1, step: 0.01, plain: 0, isSampling: true },
@@ -54,7 +54,7 @@ function writeValues(controls, doSample) {
 
 function wouldTake(answer, settings) {
   const [, text, p, q] = answer.chosen;
-  const key = settings.do_sample ? "would_draw" : "would_settle";
+  const key = draws(settings) ? "would_draw" : "would_settle";
   const parts = say(`views.inspector.${key}`, { p: percent(q), own: percent(p) }).split("{token}");
   return [parts[0], tokenName(text), ...parts.slice(1)];
 }

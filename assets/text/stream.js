@@ -75,6 +75,10 @@ export function textPanel(root, run) {
     const index = indexOf(event);
     if (index !== null) run.pin(index === run.pinned ? null : index);
   });
+  // What stands below the text takes of its height when it grows.
+  new ResizeObserver(() => {
+    if (isAtEnd && run.follows) box.scrollTop = box.scrollHeight;
+  }).observe(box);
   box.addEventListener("scroll", () => {
     isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 24;
   });

@@ -1,9 +1,10 @@
 // The wheel: pause, go on, one inference, how fast; and what going on from a place has cost.
 
+import { onKeys } from "../base/keys.js";
 import { make, write } from "../base/make.js";
 import { recall, remember } from "../base/remember.js";
 import { count, duration, fixed, say } from "../base/words.js";
-import { canContinue, canFork, order, ordered } from "../run/order.js";
+import { canContinue, canFork, order, ordered, otherModel } from "../run/order.js";
 import { replayBar } from "../run/replay.js";
 
 const SPEEDS = [null, 8, 4, 2, 1, 0.5];
@@ -52,14 +53,10 @@ class Wheel {
     this.goesOnAtNewSpeed = false;
   }
 
-  /** The keys that do the same from anywhere but a field. */
-  onKey(event) {
-    if (event.repeat || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    if (event.target.closest?.("input, textarea, select, [contenteditable]") || !this.run.live) return;
-    const act = { p: () => this.pauseOrResume(), n: () => this.oneStep() }[event.key.toLowerCase()];
-    if (!act || this.run.id === "") return;
-    event.preventDefault();
-    act();
+  /** The keys that do the same. */
+  listen() {
+    const isHere = () => this.run.live && this.run.id !== "";
+    onKeys({ p: () => isHere() && this.pauseOrResume(), n: () => isHere() && this.oneStep() });
   }
 }
 
@@ -67,6 +64,12 @@ class Wheel {
 function readingAgain(run, positions) {
   const first = run.branches[0]?.steps[0];
   return first?.ph === "prefill" && first.in > 0 ? (first.s / first.in) * positions : null;
+}
+
+/** Why a run does not go on, or what the last going on from another place reused, in words. */
+function noteOf(run) {
+  const other = run.live && run.steps.length > 0 ? otherModel(run) : null;
+  return other ? say("messages.work_other_model", other) : lastNote(run);
 }
 
 /** What the last going on from another place reused and read again, in words. */
@@ -100,6 +103,12 @@ function wordSpeeds(select) {
   });
 }
 
+/** Gradio's own button, which can be pressed while there is something to stop. */
+function allowStop(run) {
+  const stop = document.querySelector("#stop");
+  if (stop) stop.disabled = !run.isRunning;
+}
+
 export function wheel(root, run) {
   const hands = new Wheel(run);
   root.setAttribute("role", "toolbar");
@@ -114,7 +123,7 @@ export function wheel(root, run) {
   toggle.addEventListener("click", () => hands.pauseOrResume());
   step.addEventListener("click", () => hands.oneStep());
   again.addEventListener("click", () => hands.chooseAgain());
-  document.addEventListener("keydown", (event) => hands.onKey(event));
+  hands.listen();
   root.replaceChildren(own, bar);
   const drawReplay = replayBar(bar, run);
   return (kinds) => {
@@ -132,12 +141,13 @@ export function wheel(root, run) {
     again.disabled = !canFork(run) || run.pinned === null;
     if (!["look", "state", "run", "steps", "branch", "tree", "head"].some((kind) => kinds.has(kind))) return;
     if (kinds.has("state")) hands.goOnAtNewSpeed();
-    const runs = run.isRunning;
-    write(toggle, say(runs ? "views.wheel.pause" : "views.wheel.resume"));
-    toggle.title = say(runs ? "views.wheel.pause_help" : "views.wheel.resume_help");
-    toggle.disabled = runs ? !canPause(run) : !canContinue(run);
-    step.disabled = !canContinue(run);
-    write(note, runs ? "" : lastNote(run));
+    const goesOn = canContinue(run);
+    write(toggle, say(goesOn ? "views.wheel.resume" : "views.wheel.pause"));
+    toggle.title = say(goesOn ? "views.wheel.resume_help" : "views.wheel.pause_help");
+    toggle.disabled = !goesOn && !canPause(run);
+    step.disabled = !goesOn;
+    allowStop(run);
+    write(note, run.isRunning ? "" : noteOf(run));
   };
 }
 

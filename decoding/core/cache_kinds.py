@@ -55,7 +55,13 @@ def _in_groups(kind: str, lm: LanguageModel) -> dict[str, Any]:
             f"be stored in {kind[10]} bits."
         )
     bits = int(kind[10])
-    group = math.gcd(_GROUP, lm.kv_cache_formula.head_dim)
+    head_dim = lm.kv_cache_formula.head_dim
+    group = math.gcd(_GROUP, head_dim)
+    if group % (8 // bits):
+        raise GenerationConfigError(
+            f"The heads of {lm.name} have {head_dim} numbers, which do not fill whole bytes of "
+            f"{bits} bits a number: choose the quantized cache of 8 bits."
+        )
     # Within a head the numbers are more alike; but rows are packed 8 / bits at a time, and for
     # 2 bits the groups would be so small that their scales outweighed what is saved.
     axis, group = (1, group // 2) if bits == 4 else (0, group)

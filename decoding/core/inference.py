@@ -15,6 +15,7 @@ from decoding.memory.kv_cache import cache_of, kv_cache_size
 from decoding.records.step import KVCacheSize
 
 OnPrefill = Callable[[int, int], None]
+Part = tuple[int, Any]
 
 # Tokens a prefill feeds between two looks at whether it should go on.
 CPU_PREFILL_CHUNK = 128
@@ -25,7 +26,12 @@ STEPPED = ("zamba2",)
 
 
 def infer(
-    model: Any, generation: Generation, ids: Tensor, index: int, on_prefill: OnPrefill | None = None
+    model: Any,
+    generation: Generation,
+    ids: Tensor,
+    index: int,
+    on_prefill: OnPrefill | None = None,
+    parts: Iterator[Part] | None = None,
 ) -> tuple[Tensor, int]:
     """The logits after `ids`; what is not in the cache yet is fed.
 
@@ -35,13 +41,15 @@ def infer(
         ids: (1, tokens) prompt and new tokens so far.
         index: 0 for the prefill, then counting the inferences.
         on_prefill: called with (tokens fed, prompt tokens) after each chunk of the prompt.
+        parts: of a prefill, `read_parts` of these ids that has been begun, and goes on.
 
     Returns:
         (1, vocab_size) float32 on the device of `ids`; and the tokens that were fed: without
         a cache, all of them.
     """
     if index == 0:
-        outputs, fed = read(model, generation, ids, on_prefill=on_prefill), ids.shape[1]
+        parts = read_parts(model, generation, ids) if parts is None else parts
+        outputs, fed = _last(parts, 0, ids.shape[1], on_prefill), ids.shape[1]
     else:
         outputs, fed = _feed(model, generation, ids)
     # A copy: a view of the last row would keep the whole prompt's logits alive.
@@ -102,10 +110,14 @@ def read(
     Returns:
         What the model returned for the last chunk.
     """
-    tokens, outputs = ids.shape[1], None
-    for done, outputs in read_parts(model, generation, ids, start):  # noqa: B007 - the last one
+    return _last(read_parts(model, generation, ids, start), start, ids.shape[1], on_prefill)
+
+
+def _last(parts: Iterator[Part], start: int, end: int, on_prefill: OnPrefill | None) -> Any:
+    outputs = None
+    for done, outputs in parts:  # noqa: B007 - the last one
         if on_prefill is not None:
-            on_prefill(done - start, tokens - start)
+            on_prefill(done - start, end - start)
     return outputs
 
 
@@ -116,7 +128,7 @@ def read_parts(
     start: int = 0,
     chunk: int | None = None,
     all_logits: bool = False,
-) -> Iterator[tuple[int, Any]]:
+) -> Iterator[Part]:
     """The same, chunk by chunk.
 
     Args:
@@ -131,7 +143,7 @@ def read_parts(
         (tokens read so far, what the model returned for the chunk) of each chunk.
     """
     kwargs, tokens = generation.model_kwargs, ids.shape[1]
-    chunk = chunk or _prefill_chunk(model, generation, tokens)
+    chunk = chunk or prefill_chunk(model, generation, tokens)
     in_parts = start > 0 or chunk < tokens
     position_ids = kwargs.pop("position_ids", None) if in_parts else None
     done, outputs = start, None
@@ -162,8 +174,11 @@ def continues(model: Any, cache: Any) -> bool:
     )
 
 
-def _prefill_chunk(model: Any, generation: Generation, whole: int) -> int:
-    """Recurrent states start a prompt anew with each pass of several tokens: one chunk then."""
+def prefill_chunk(model: Any, generation: Generation, whole: int) -> int:
+    """How many tokens of a prompt are fed at a time; where it cannot be read in parts, all.
+
+    Recurrent states start a prompt anew with each pass of several tokens.
+    """
     cache = cache_of(generation.model_kwargs)
     if not continues(model, cache):
         return whole

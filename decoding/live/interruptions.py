@@ -38,6 +38,7 @@ def until_paused(items: Iterator[T], kept: KeptSession, pauses: int) -> Iterator
         if kept.pauses != pauses:
             return
         for item in items:
+            kept.touch()
             yield item
             if kept.pauses != pauses:
                 return

@@ -22,6 +22,7 @@ HELD_BYTES = 2 * 1024**3
 IDLE_SECONDS = 900.0
 RECORDS = 64
 RECORD_BYTES = 1024**3
+WORTH_RETURNING = 64 * 1024**2  # bytes; to hand memory back to the system takes a while
 
 
 class KeptSession:
@@ -73,6 +74,7 @@ class KeptSession:
     def running(self, on_prefill: OnPrefill) -> Iterator[None]:
         """While this lasts it is neither freed nor closed."""
         self.is_running, self._on_prefill = True, on_prefill
+        self.touch()
         try:
             yield
         finally:
@@ -80,6 +82,10 @@ class KeptSession:
             self.used = time.monotonic()
             if self.is_forgotten:
                 self.close()
+
+    def touch(self) -> None:
+        """It was used just now, and holds what it has read."""
+        self.used, self.is_freed = time.monotonic(), False
 
     def attach(self, lm: LanguageModel) -> DecodingSession:
         """Its session with this model.
@@ -100,13 +106,17 @@ class KeptSession:
         self.is_freed = False
         return self.session
 
-    def free(self) -> bool:
-        """Gives back what can be had again by reading; whether there was any and none runs."""
-        if self.session is None or self.lm is None or self.is_running or self.is_freed:
-            return False
+    def free(self) -> int:
+        """Gives back what can be had again by reading; how many bytes that was.
+
+        A run that goes on afterwards reads it again.
+        """
+        if self.session is None or self.lm is None or self.is_freed:
+            return 0
+        held = self.held_bytes
         self.session.free()
         self.is_freed = True
-        return True
+        return held
 
     def detach(self) -> None:
         """Lets its model go."""
@@ -125,7 +135,7 @@ class SessionRegistry:
     """The sessions of all visitors, the one used last at the end.
 
     To expect, to find and to forget are for any thread; all else, which touches tensors, is
-    for the worker's. A session that runs is never freed.
+    for the worker's. Of the sessions that run, in turns, the one that had the last is never freed.
     """
 
     def __init__(
@@ -211,7 +221,8 @@ class SessionRegistry:
         for key in self._keys_beyond():
             self.forget(key)
         self._close_leaving()
-        if self._free_idle(time.monotonic() - self._idle_seconds) + self._free_beyond():
+        freed = self._free_idle(time.monotonic() - self._idle_seconds) + self._free_beyond()
+        if freed >= WORTH_RETURNING:
             from decoding.memory.allocator import release_memory
 
             release_memory()
@@ -230,16 +241,20 @@ class SessionRegistry:
             kept.close()
 
     def _free_idle(self, since: float) -> int:
-        return sum(kept.free() for kept in self._sessions() if kept.used < since)
+        idle = [kept for kept in self._sessions() if kept.used < since and not kept.is_running]
+        return sum(kept.free() for kept in idle)
 
     def _free_beyond(self) -> int:
+        """Bytes that it gave back."""
         held = {kept: kept.held_bytes for kept in self._sessions() if not kept.is_freed}
+        running = sorted((kept for kept in held if kept.is_running), key=lambda kept: kept.used)
         count, held_bytes, freed = len(held), sum(held.values()), 0
-        for kept, own in held.items():
-            if count <= self._count and held_bytes <= self._held_bytes:
-                break
-            if kept.free():
-                count, held_bytes, freed = count - 1, held_bytes - own, freed + 1
+        for kept in [*(kept for kept in held if not kept.is_running), *running[:-1]]:
+            # Freed for their number alone, runs that take turns would do nothing but read again.
+            are_many = count > self._count and not kept.is_running
+            if are_many or held_bytes > self._held_bytes:
+                freed += kept.free()
+                count, held_bytes = count - 1, held_bytes - held[kept]
         return freed
 
     def _keys_beyond(self) -> list[str]:

@@ -96,7 +96,7 @@ class LiveModel:
         """
         kept = self._sessions.expect(key)
 
-        def start(is_stopped: IsStopped) -> Iterator[Event]:
+        def start(is_stopped: IsStopped) -> Iterator[Event | None]:
             look_up = until_left(on_prefill, is_stopped, kept)
             return until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
 
@@ -114,7 +114,7 @@ class LiveModel:
         """
         kept = self._sessions.expect(key)
 
-        def start(is_stopped: IsStopped) -> Iterator[Event]:
+        def start(is_stopped: IsStopped) -> Iterator[Event | None]:
             look_up = until_left(on_prefill, is_stopped, kept)
             return until_paused(self._scored(key, kept, request, look_up), kept, 0)
 
@@ -131,7 +131,7 @@ class LiveModel:
         kept = self._sessions.find(key)
         pauses = 0 if kept is None else kept.pauses
 
-        def start(is_stopped: IsStopped) -> Iterator[RunStep]:
+        def start(is_stopped: IsStopped) -> Iterator[RunStep | None]:
             kept = self._kept(key)
             look_up = until_left(on_prefill, is_stopped, kept, pauses)
             return until_paused(self._more(key, kept, order, look_up), kept, pauses)
@@ -182,7 +182,7 @@ class LiveModel:
         request: RunRequest,
         on_prefill: OnPrefill,
         steps: int | None,
-    ) -> Iterator[Event]:
+    ) -> Iterator[Event | None]:
         from decoding.core.description import run_head
         from decoding.core.prompts import prompt_token_ids
 
@@ -195,11 +195,12 @@ class LiveModel:
             return
         session = begin(lm, request, kept.on_prefill)
         head = run_head(lm, session.prompt_ids, request, self.status.facts)
-        yield from self._first_events(key, kept, session, head, session.run(steps), on_prefill)
+        events = _begun(session, steps)
+        yield from self._first_events(key, kept, session, head, events, on_prefill)
 
     def _scored(
         self, key: str, kept: KeptSession, request: ScoreRequest, on_prefill: OnPrefill
-    ) -> Iterator[Event]:
+    ) -> Iterator[Event | None]:
         from decoding.core.description import run_head
         from decoding.strategies.scoring import score, scored_ids
 
@@ -224,9 +225,9 @@ class LiveModel:
         kept: KeptSession,
         session: DecodingSession,
         head: RunHead,
-        steps: Iterator[DecodingStep],
+        steps: Iterator[DecodingStep | None],
         on_prefill: OnPrefill,
-    ) -> Iterator[Event]:
+    ) -> Iterator[Event | None]:
         kept.begin(session, session.lm)
         with kept.running(on_prefill):
             self._sessions.keep(key, kept)
@@ -237,7 +238,7 @@ class LiveModel:
 
     def _more(
         self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
-    ) -> Iterator[RunStep]:
+    ) -> Iterator[RunStep | None]:
         session = kept.attach(self.shared.loaded())
         with kept.running(on_prefill):
             if order.known is not None:
@@ -267,7 +268,16 @@ class LiveModel:
         return None if kept is None else kept.session
 
 
-def _recorded(session: DecodingSession, steps: Iterator[DecodingStep]) -> Iterator[RunStep]:
+def _begun(session: DecodingSession, steps: int | None) -> Iterator[DecodingStep | None]:
+    """The steps of a run; before them, while its prompt is read, `None`: time for others."""
+    for _ in session.read_ahead():
+        yield None
+    yield from session.run(steps)
+
+
+def _recorded(
+    session: DecodingSession, steps: Iterator[DecodingStep | None]
+) -> Iterator[RunStep | None]:
     """The steps of a session as its tree has them, each right after it was recorded."""
     for step in steps:
-        yield session.tree.run_step(session.branch, step.index)
+        yield None if step is None else session.tree.run_step(session.branch, step.index)

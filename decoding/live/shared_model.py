@@ -82,7 +82,7 @@ class SharedModel:
             make: called on the worker's thread as `make(load, is_stopped)`, where
                 `load(quantization)` loads the model that was there, quantized so.
         """
-        return self.worker.stream(lambda is_stopped: self._alone(make, is_stopped))
+        return self.worker.stream(lambda is_stopped: self._alone(make, is_stopped), is_alone=True)
 
     def switch(self, choice: ModelChoice) -> Stream[ModelStatus]:
         """Another model in the place of this one, once that has passed all its checks.
@@ -90,7 +90,9 @@ class SharedModel:
         Where it is refused or fails, the earlier model is there again when the stream raises
         the reason; where it is stopped, too.
         """
-        return self.worker.stream(lambda is_stopped: self._switch(choice, is_stopped))
+        return self.worker.stream(
+            lambda is_stopped: self._switch(choice, is_stopped), is_alone=True
+        )
 
     def _switch(self, choice: ModelChoice, is_stopped: IsStopped) -> Iterator[ModelStatus]:
         self.refuse_where_lent()

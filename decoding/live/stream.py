@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
-Task = Callable[[], None]
+Task = Callable[[], bool | None]  # true: it has had its turn, and more is to come
 IsStopped = Callable[[], bool]
 
 
@@ -28,16 +28,27 @@ class Thread(Protocol):
     def leave(self, task: Task) -> bool:
         """Takes a task out of the queue; false when its turn has come already."""
 
+    def soon(self, task: Task) -> bool:
+        """Has a short task done between two items; false when the thread has ended."""
+
     def between_items(self) -> None:
         """Does what waits to be done between two items."""
 
+    def gives_way(self) -> bool:
+        """Whether what runs has had its turn, and others wait."""
+
 
 class Stream(Generic[T]):
-    """What a consumer on another thread holds of an iterator that runs on the worker's."""
+    """What a consumer on another thread holds of an iterator that runs on the worker's.
 
-    def __init__(self, worker: Thread, start: Callable[[IsStopped], Iterator[T]]) -> None:
+    Where others wait it rests between two items after each of its turns. An item that is `None`
+    is no item: it says that there is time for others.
+    """
+
+    def __init__(self, worker: Thread, start: Callable[[IsStopped], Iterator[T | None]]) -> None:
         self._worker = worker
-        self._start: Callable[[IsStopped], Iterator[T]] | None = start
+        self._start: Callable[[IsStopped], Iterator[T | None]] | None = start
+        self._iterator: Iterator[T | None] | None = None
         self._items: deque[T] = deque()
         self._error: BaseException | None = None
         self._ended = False
@@ -52,8 +63,13 @@ class Stream(Generic[T]):
 
     @property
     def position(self) -> int:
-        """Tasks before this one that are not finished; 0 once it runs."""
+        """Turns of others before this one's; 0 while it runs."""
         return self._worker.position(self.run)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it has begun and others have their turn."""
+        return self._begun and self.position > 0
 
     @property
     def done(self) -> bool:
@@ -94,40 +110,64 @@ class Stream(Generic[T]):
         its next item, which is dropped; items that were ready before can still be taken.
         """
         self._closed.set()
-        if self._worker.leave(self.run):
+        is_out = self._worker.leave(self.run)
+        # What has begun ends on the worker's thread.
+        if is_out and (self._iterator is None or not self._worker.soon(self.run)):
             self._finish(None)
 
     def _is_stopped(self) -> bool:
         return self._closed.is_set() or self._worker.has_ended
 
-    def run(self) -> None:
-        """Makes, consumes and closes the iterator; called on the worker's thread."""
+    def run(self) -> bool:
+        """Makes, consumes and closes the iterator; called on the worker's thread.
+
+        Returns:
+            Whether there is more to come, and it is others' turn.
+        """
         self._begun = True
         try:
             with contextlib.suppress(Stopped):
-                self._consume()
+                if self._consume():
+                    return True
         except BaseException as error:  # the consumer's to handle, and the thread lives on
             self._finish(error)
         else:
             self._finish(None)
+        return False
 
-    def _consume(self) -> None:
+    def _consume(self) -> bool:
         start, self._start = self._start, None
-        if start is None or self._is_stopped():
-            return
-        iterator = start(self._is_stopped)
+        if start is not None and not self._is_stopped():
+            self._iterator = start(self._is_stopped)
+        rests = False
         try:
-            for item in iterator:
-                if self._is_stopped():
-                    return
+            rests = self._take_turn()
+        finally:
+            if not rests:
+                self._close_iterator()
+        return rests
+
+    def _take_turn(self) -> bool:
+        """Items until there are no more, nobody wants them, or others are to have their turn."""
+        if self._iterator is None or self._is_stopped():
+            return False
+        for item in self._iterator:
+            if self._is_stopped():
+                return False
+            if item is not None:
                 with self._changed:
                     self._items.append(item)
                     self._changed.notify_all()
-                self._worker.between_items()
-        finally:
-            close = getattr(iterator, "close", None)  # generators have one, iterators need not
-            if close is not None:
-                close()
+            self._worker.between_items()
+            if self._worker.gives_way():
+                return True
+        return False
+
+    def _close_iterator(self) -> None:
+        iterator, self._iterator = self._iterator, None
+        close = getattr(iterator, "close", None)  # generators have one, iterators need not
+        if close is not None:
+            close()
 
     def _finish(self, failure: BaseException | None) -> None:
         with self._changed:

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from decoding.live.line import SECONDS_A_TURN, Line, Waiting
 from decoding.live.stream import IsStopped, Stream, Task
 
 P = ParamSpec("P")
@@ -33,9 +34,10 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A daemon thread that runs what it is given in order, one at a time.
+    """A daemon thread that runs what it is given, one at a time.
 
-    Small background tasks come in between.
+    Each owner's tasks run in order; the streams of several owners take turns. Small background
+    tasks come in between.
 
     Attributes:
         has_ended: it was shut down.
@@ -54,12 +56,13 @@ class Worker:
             periodic: what is done again and again, also while nobody asks for anything.
             period_seconds: between two times of it; more where one item takes longer.
         """
-        self._queue: deque[Task] = deque()
+        self._line = Line()
+        self._turn: Waiting | None = None
+        self._turn_began = 0.0
         self._background: deque[Task] = deque()
         self._periodic = periodic
         self._period_seconds = period_seconds
         self._periodic_due = time.monotonic() + period_seconds
-        self._is_busy = False
         self.has_ended = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -70,7 +73,13 @@ class Worker:
 
     def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """The future of `function(*args, **kwargs)`, run on this thread when its turn comes."""
-        return self._promise(self._queue, partial(function, *args, **kwargs))
+        future: Future[R] = Future()
+        task = partial(self._fulfil, future, partial(function, *args, **kwargs))
+        with self._changed:
+            self._refuse_at_end()
+            self._line.join(task)
+            self._changed.notify_all()
+        return future
 
     def submit_background(
         self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
@@ -81,7 +90,7 @@ class Worker:
         runs; a few at a time, in order. Never within an item: what is measured there is the
         stream's own.
         """
-        return self._promise(self._background, partial(function, *args, **kwargs))
+        return self._promise(partial(function, *args, **kwargs), Future())
 
     def submit_cancellable(self, function: Callable[[IsStopped], R]) -> Future[R]:
         """A background task that may take long, and can be given up.
@@ -92,24 +101,30 @@ class Worker:
         """
         given_up = threading.Event()
         call = partial(function, lambda: given_up.is_set() or self.has_ended)
-        return self._promise(self._background, call, _Cancellable(given_up))
+        return self._promise(call, _Cancellable(given_up))
 
     @property
     def holds_up(self) -> bool:
         """Whether something else waits, or is under way, while a background task runs."""
         with self._changed:
-            return self._is_busy or bool(self._queue or self._background)
+            return self._turn is not None or bool(len(self._line) or self._background)
 
-    def stream(self, start: Callable[[IsStopped], Iterator[T]]) -> Stream[T]:
+    def stream(
+        self, start: Callable[[IsStopped], Iterator[T | None]], *, is_alone: bool = False
+    ) -> Stream[T]:
         """The items of an iterator that is made, consumed and closed on this thread.
 
         Args:
             start: called as `start(is_stopped)` when its turn comes; returns the iterator.
                 `is_stopped()` is true once the stream was closed, so that long work before
                 the first item can raise `Stopped`.
+            is_alone: it takes no turns: nothing else has begun while it runs.
         """
-        stream = Stream(self, start)
-        self._join(self._queue, stream.run)
+        stream: Stream[T] = Stream(self, start)
+        with self._changed:
+            self._refuse_at_end()
+            self._line.join(stream.run, is_alone=is_alone)
+            self._changed.notify_all()
         return stream
 
     def shutdown(self, timeout: float = SECONDS_TO_STOP_AT_EXIT) -> None:
@@ -123,15 +138,31 @@ class Worker:
     def leave(self, task: Task) -> bool:
         """Takes a task out of the queue; false when its turn has come already."""
         with self._changed:
-            if task not in self._queue:
-                return False
-            self._queue.remove(task)
-            return True
+            return self._line.leave(task)
 
     def position(self, task: Task) -> int:
-        """How many tasks come before this one, the one that runs included; 0 once it runs."""
+        """How many turns come before this one's, the one under way included; 0 once it runs."""
         with self._changed:
-            return self._queue.index(task) + self._is_busy if task in self._queue else 0
+            before = self._line.position(task)
+            return 0 if before is None else before + (self._turn is not None)
+
+    def soon(self, task: Task) -> bool:
+        """Has a short task done between two items; false when the thread has ended."""
+        with self._changed:
+            if self.has_ended:
+                return False
+            self._background.append(task)
+            self._changed.notify_all()
+            return True
+
+    def gives_way(self) -> bool:
+        """Whether the task that runs has had its turn, and others wait."""
+        with self._changed:
+            turn = self._turn
+            if turn is None or turn.is_alone:
+                return False
+            is_over = time.monotonic() - self._turn_began > SECONDS_A_TURN
+            return is_over and self._line.has_others(turn.owner)
 
     def between_items(self) -> None:
         """Does a few of the background tasks that wait, and the periodic one where it is due."""
@@ -148,38 +179,41 @@ class Worker:
         if self._seconds_to_periodic() == 0:
             self._do_periodic()
 
-    def _promise(
-        self, queue: deque[Task], call: Callable[[], R], promise: Future[R] | None = None
-    ) -> Future[R]:
-        future: Future[R] = Future() if promise is None else promise
-        self._join(queue, partial(self._fulfil, future, call))
+    def _promise(self, call: Callable[[], R], future: Future[R]) -> Future[R]:
+        with self._changed:
+            self._refuse_at_end()
+            self._background.append(partial(self._fulfil, future, call))
+            self._changed.notify_all()
         return future
 
-    def _join(self, queue: deque[Task], task: Task) -> None:
-        with self._changed:
-            if self.has_ended:
-                raise RuntimeError("this worker was shut down and takes no more tasks")
-            queue.append(task)
-            self._changed.notify_all()
+    def _refuse_at_end(self) -> None:
+        if self.has_ended:
+            raise RuntimeError("this worker was shut down and takes no more tasks")
 
     def _work(self) -> None:
         while True:
-            with self._changed:
-                self._is_busy = False
             self.between_items()
             with self._changed:
                 self._changed.wait_for(self._has_work, self._seconds_to_periodic())
-                if not self._queue:
+                self._turn, self._turn_began = self._line.next(), time.monotonic()
+                if self._turn is None:
                     if self.has_ended and not self._background:
                         return
                     continue
-                task = self._queue.popleft()
-                self._is_busy = True
-            task()
+                task = self._turn.task
+            self._end_turn(goes_on=bool(task()))
             del task  # waiting for the next one must not keep this one's tensors alive
 
+    def _end_turn(self, goes_on: bool) -> None:
+        with self._changed:
+            turn, self._turn = self._turn, None
+            assert turn is not None
+            if goes_on:
+                self._line.go_on(turn)
+            self._line.spent(turn.owner, time.monotonic() - self._turn_began)
+
     def _has_work(self) -> bool:
-        return bool(self._queue or self._background) or self.has_ended
+        return bool(len(self._line) or self._background) or self.has_ended
 
     def _seconds_to_periodic(self) -> float | None:
         return None if self._periodic is None else max(0.0, self._periodic_due - time.monotonic())

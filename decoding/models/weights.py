@@ -27,6 +27,7 @@ from decoding.records.errors import ModelLoadError
 
 NO_THREADS = "HF_DEACTIVATE_ASYNC_LOAD"
 LONGEST_HEADER_BYTES = 100_000_000  # as the safetensors library has it
+ROWS_A_BLOCK = 32  # of a 4-bit matrix that bitsandbytes turns over for a CPU
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -138,9 +139,25 @@ def read_model(
             f"{source.name} lacks {len(missing)} of its weights ({missing[0]} is the first): "
             "it is no complete causal language model; choose another."
         )
+    _leave_out_blocks_that_do_not_fit(model)
     if placement.quantization and placement.device.type == "cpu":
         _let_go_of_the_files(model)
     return model
+
+
+def _leave_out_blocks_that_do_not_fit(model: Any) -> None:
+    """Has 4-bit matrices that are no whole number of blocks unpacked as they are multiplied.
+
+    On processors with bfloat16 instructions bitsandbytes turns each matrix over in blocks, and
+    breaks off at those of other shapes, which it can multiply all the same.
+    """
+    for layer in model.modules():
+        state = getattr(getattr(layer, "weight", None), "quant_state", None)
+        if state is None or not hasattr(layer, "support_avx512bf16_for_cpu"):
+            continue
+        rows, columns = state.shape
+        if rows % ROWS_A_BLOCK or columns % state.blocksize:
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _check_taken(name: str, untaken: Collection[str], model: Any) -> None:

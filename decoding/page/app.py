@@ -26,6 +26,8 @@ from decoding.live.model_source import GivenModel, Load, ModelSource, source_of
 from decoding.page.incoming.hosts import Hosts
 from decoding.page.incoming.uploads import Uploads
 from decoding.page.layout.events import (
+    Read,
+    answers_read,
     visitor_of,
     wire_browser,
     wire_jobs,
@@ -120,14 +122,15 @@ def build_app(
     )
     with demo:
         page = build_page(limits, offer, [steps_from, inspect_step])
-        wire_runs(demo, page, runs)
-        wire_wheel(page, runs)
+        read = answers_read(demo, runs, jobs)
+        wire_runs(demo, page, runs, read)
+        wire_wheel(page, runs, read)
         wire_traces(page, traces, runs)
         wire_model(demo, page, Switches(live.shared, queue), offer)
-        wire_jobs(demo, page, jobs, runs)
-        wire_trust(page, jobs, runs)
+        wire_jobs(demo, page, jobs, runs, read)
+        wire_trust(page, jobs, runs, read)
         wire_browser(demo, page)
-        for name, endpoint in _endpoints(runs).items():
+        for name, endpoint in _endpoints(runs, read).items():
             api(endpoint, api_name=name, concurrency_limit=None)
     # Not open: what has to wait for its turn cannot be called past the queue.
     demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None, api_open=False)
@@ -141,12 +144,14 @@ def _lent_device() -> Callable[[Any], Any] | None:
     return spaces.GPU(duration=SPACE_GPU_SECONDS) if is_lent else None
 
 
-def _endpoints(runs: Runs) -> dict[str, Callable[..., Iterator[dict[str, Any]]]]:
+def _endpoints(
+    runs: Runs, answers: Read[Any]
+) -> dict[str, Callable[..., Iterator[dict[str, Any]]]]:
     def streamed(
         request: gr.Request, read: Callable[[], RunRequest | ScoreRequest]
     ) -> Iterator[dict[str, Any]]:
         try:
-            yield from runs.steps(visitor_of(request), read())
+            yield from answers(request, runs.steps(visitor_of(request), read()))
         except DecodingError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -155,17 +160,15 @@ def _endpoints(runs: Runs) -> dict[str, Callable[..., Iterator[dict[str, Any]]]]
         chat: bool = True,
         system: str = "",
         settings: dict[str, Any] | None = None,
-        chat_template_kwargs: dict[str, Any] | None = None,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> Iterator[dict[str, Any]]:
         """Streams the steps of one run, each with the distribution it was chosen from.
 
         `settings` holds the page's settings by name, and top_h, epsilon_cutoff, eta_cutoff,
-        min_new_tokens and max_time; `chat_template_kwargs` variables of the chat template.
+        min_new_tokens, max_time and chat_template_kwargs.
         """
         yield from streamed(
-            request,
-            lambda: read_request(prompt, chat, system, settings, runs.limits, chat_template_kwargs),
+            request, lambda: read_request(prompt, chat, system, settings, runs.limits)
         )
 
     def score(
@@ -249,7 +252,13 @@ def _theme() -> gr.themes.Base:
 def main(argv: Sequence[str] | None = None) -> None:
     """Serves the page until it is interrupted."""
     options = read_options(argv, str(__doc__))
-    limits = Limits(options.max_prompt_chars, options.max_new_tokens, options.max_queue)
+    limits = Limits(
+        options.max_prompt_chars,
+        options.max_new_tokens,
+        options.max_queue,
+        options.max_seconds,
+        options.max_read_tokens,
+    )
     offer = Offer(
         options.model,
         options.quantization,

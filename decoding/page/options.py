@@ -49,6 +49,16 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
     )
     add("max-prompt-chars", _positive, limits.prompt_chars, "longest prompt taken (%(default)s)")
     add("max-queue", _not_negative, limits.waiting, "runs that may wait in the queue (%(default)s)")
+    add(
+        "max-seconds", _positive, int(limits.seconds), "computing that a run may take (%(default)s)"
+    )
+    add(
+        "max-read-tokens",
+        _positive,
+        limits.read_tokens,
+        "tokens that a run may feed to the model, without a cache all of them again each time "
+        "(%(default)s)",
+    )
     _add_any_model(parser)
     options = parser.parse_args(argv)
     if options.any_model is None:

@@ -10,6 +10,7 @@ from decoding.records.model_facts import ModelFacts
 # These settings belong to a whole run: none of them can change in its midst.
 FIXED_IN_A_RUN = (
     "answer_prefix",
+    "chat_template_kwargs",
     "enable_thinking",
     "seed",
     "top_candidates",

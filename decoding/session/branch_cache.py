@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,17 @@ from transformers.cache_utils import (
 )
 
 from decoding.core.generation import Generation
-from decoding.core.inference import OnPrefill, cache_size, continues, infer, read, reads_alike
+from decoding.core.inference import (
+    OnPrefill,
+    Part,
+    cache_size,
+    continues,
+    infer,
+    prefill_chunk,
+    read,
+    read_parts,
+    reads_alike,
+)
 from decoding.memory.kv_cache import CACHE_NAMES, cache_of
 from decoding.records.step import KVCacheSize
 from decoding.session.parked import Found, Parked, is_filled, live_bytes, shared
@@ -40,6 +51,20 @@ class Place:
     reused: int
     fed: int
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A prompt that is read in parts before its first step.
+
+    Attributes:
+        cache: that it is read into.
+        parts: those that are still to be read.
+    """
+
+    ids: list[int]
+    cache: Any
+    parts: Iterator[Part]
 
 
 class BranchCache:
@@ -65,6 +90,7 @@ class BranchCache:
         self._why_empty: str | None = None
         self._inside: weakref.ref[Tensor] | None = None
         self._parks = True
+        self._ahead: Ahead | None = None
         self._keepers = [m for m in model.modules() if "recurrent_states" in vars(m)]
 
     @property
@@ -101,7 +127,7 @@ class BranchCache:
 
     def drop(self, reason: str | None = "evicted") -> None:
         """Lets go of everything that was read; `reason` is told when it is read again."""
-        self.ids = []
+        self.ids, self._ahead = [], None
         self.generation.model_kwargs.clear()
         self._parked.clear()
         self._why_empty = reason
@@ -110,6 +136,7 @@ class BranchCache:
         """Another one for the same ids, which may go anywhere and leaves this as it is."""
         other = copy.copy(self)
         other.ids, other._parked, other._parks = list(self.ids), self._parked.beside(), False
+        other._ahead = None
         other.generation = replace(self.generation, model_kwargs={})
         reason = self._obstacle()
         if reason is not None:
@@ -118,6 +145,39 @@ class BranchCache:
         for name, value in self.generation.model_kwargs.items():
             other.generation.model_kwargs[name] = _twin(value) if name in CACHE_NAMES else value
         return other
+
+    def read_ahead(self, ids: list[int], on_prefill: OnPrefill | None) -> Iterator[int]:
+        """Feeds a prompt in parts, all but the last, which the first inference feeds.
+
+        Args:
+            ids: of the prompt.
+            on_prefill: called as in `read`.
+
+        Returns:
+            How many tokens were fed, after each part; none where it is read in one.
+        """
+        if not self.generation.config.use_cache or self.ids:
+            return
+        if not self.generation.model_kwargs:
+            self._renew()
+        chunk = prefill_chunk(self._model, self.generation, len(ids))
+        self._fit(len(ids))
+        wanted = torch.tensor([ids], device=self.generation.input_ids.device)
+        parts = read_parts(self._model, self.generation, wanted)
+        ahead = Ahead(ids, cache_of(self.generation.model_kwargs), parts)
+        for done in range(chunk, len(ids), chunk):
+            next(parts)
+            self._ahead = ahead
+            if on_prefill is not None:
+                on_prefill(done, len(ids))
+            yield done
+            if not self.is_ahead(ids):  # it was freed meanwhile: the first inference reads it all
+                return
+
+    def is_ahead(self, ids: list[int]) -> bool:
+        """Whether parts of this prompt are read, for the next inference to go on with."""
+        cache = cache_of(self.generation.model_kwargs)
+        return self._ahead is not None and self._ahead.ids == ids and self._ahead.cache is cache
 
     def infer(
         self, ids: Tensor, ids_list: list[int], is_first: bool, on_prefill: OnPrefill | None
@@ -131,11 +191,13 @@ class BranchCache:
             on_prefill: called as in `read`, while the prompt is read.
         """
         prefills = not self.ids if self.generation.config.use_cache else is_first
+        ahead = self._ahead if self.is_ahead(ids_list) else None
+        parts, self._ahead = None if ahead is None else ahead.parts, None
         if not self.generation.model_kwargs:
             self._renew()
-        if prefills or not self.generation.config.use_cache:
+        if (prefills and parts is None) or not self.generation.config.use_cache:
             self._fit(ids.shape[1])
-        outcome = infer(self._model, self.generation, ids, 0 if prefills else 1, on_prefill)
+        outcome = infer(self._model, self.generation, ids, 0 if prefills else 1, on_prefill, parts)
         if self.ids:
             self.ids.append(ids_list[-1])
         else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,7 @@ class Reader:
         self._draws = draws
         self._top_candidates = top_candidates
         self._is_ready = self._is_away = False
+        self._seconds_ahead = 0.0
 
     def stand(self, prompt_ids: list[int], path: list[DecodingStep]) -> None:
         """The next step comes after these; nothing is read yet."""
@@ -51,9 +54,21 @@ class Reader:
         self._text = Text(self.tensor(self._ids), detokenizer, len(path))
         self._is_ready = False
 
+    def read_ahead(self, prompt_ids: list[int], on_prefill: OnPrefill | None) -> Iterator[int]:
+        """Reads a prompt in parts, as `BranchCache.read_ahead`; their time is the first step's."""
+        started, self._seconds_ahead = time.perf_counter(), 0.0
+        for done in self.cache.read_ahead(prompt_ids, on_prefill):
+            wait_for(self.lm.device)
+            self._seconds_ahead += time.perf_counter() - started
+            yield done
+            started = time.perf_counter()
+
     def make_ready(self, on_prefill: OnPrefill | None) -> Restoration | None:
         """Has the cache hold all but the last token; `None` where there was nothing to do."""
-        if self._is_ready and not self.cache.is_lost:
+        is_ahead = self.cache.is_ahead(self._ids)
+        if not is_ahead:
+            self._seconds_ahead = 0.0
+        if is_ahead or (self._is_ready and not self.cache.is_lost):
             return None
         started = time.perf_counter()
         place = self.cache.go_to(self._ids[:-1], on_prefill)
@@ -86,6 +101,9 @@ class Reader:
             top_candidates=self._top_candidates,
             token_id=token_id,
         )
+        ahead, self._seconds_ahead = self._seconds_ahead, 0.0
+        step = replace(step, seconds=step.seconds + ahead) if ahead else step
+        self._is_ready = True
         self._ids.append(step.token_id)
         self._draws.width = int(row.shape[-1])
         if token_id is None and self.cache.generation.config.do_sample:

@@ -183,6 +183,27 @@ class DecodingSession:
         """The steps from the prompt to the cursor."""
         return self._cursor.path()
 
+    @torch.inference_mode()
+    def read_ahead(self) -> Iterator[tuple[int, int]]:
+        """Reads the prompt in parts, for whoever has something else to do between them.
+
+        The last part is read by the first step, whose time counts them all. Nothing is read where
+        there is one part only, or where the cursor is elsewhere; what is left before its end is
+        read anew.
+
+        Returns:
+            (tokens fed, tokens of the prompt) after each part.
+        """
+        reader, is_done = self.places.reader, False
+        try:
+            if not self.tree.size:
+                for done in reader.read_ahead(self.prompt_ids, self.on_prefill):
+                    yield done, len(self.prompt_ids)
+            is_done = True
+        finally:
+            if not is_done:
+                reader.cache.drop()
+
     def run(self, max_steps: int | None = None) -> Iterator[DecodingStep]:
         """Steps until a finish reason, `pause` or so many of them; can be called again."""
         self._is_pausing = False

@@ -209,6 +209,8 @@ def test_a_setting_between_a_sliders_steps_is_tried_as_it_is(
     shows(page, ".would", "same draw")
     rows = page.evaluate(STAGE_ROWS)
     assert [row[0] for row in rows[1:3]] == ["temperature 0.72", "top_k 7"]
+    move(page, "temperature", 0)
+    shows(page, ".would", "as the best one left")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Escape")
     page.wait_for_selector("#inspector-panel", state="hidden")

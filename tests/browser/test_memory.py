@@ -206,6 +206,7 @@ def test_another_model_takes_over_and_the_run_that_is_shown_keeps_its_numbers(
     shows(page, "#model-facts", "Qwen2ForCausalLM")
     shows(page, "#model-facts", size_text(facts["weight_bytes"]))
     shows(page, "#summary", facts["name"])
+    shows(page, "#status .note", f"{facts['name']} is loaded, in float32")
     look_at(page, "layers")
     assert page.evaluate("decodingLive.store.model.name") == "first"
     assert reading(page, "layers") == before

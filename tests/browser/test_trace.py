@@ -39,6 +39,12 @@ COUNT = "decodingLive.store.steps.length"
 TOKENS = (
     "[...document.querySelectorAll('#token-stream [data-token-index]')].map(t => t.textContent)"
 )
+# What is told of a run, and the text of it below.
+IN_SIGHT = (
+    "['#status', '#text-panel header'].every(part => { const { top, bottom } ="
+    " document.querySelector(part).getBoundingClientRect();"
+    " return top > -1 && bottom <= innerHeight; })"
+)
 HIGHEST = 16_384
 CHARTED = (
     "['confidence-chart', 'latency-chart'].every(id => "
@@ -381,9 +387,12 @@ def test_an_opened_trace_is_played_without_a_model(
 ) -> None:
     page = visit(address)
     before = page.url
+    page.locator("#open-trace").scroll_into_view_if_needed()
     open_trace(page, trace_json(trace).encode())
     page.wait_for_function("decodingLive.store.branches[1]?.steps.length === 6")
     assert page.evaluate("decodingLive.store.live") is False
+    page.wait_for_function(IN_SIGHT)
+    assert page.evaluate("document.activeElement.id") == "token-stream"
     choose(page, 1)
     page.wait_for_function(f"{COUNT} === 16")
     frames_pass(page)
@@ -416,8 +425,10 @@ def test_what_is_no_trace_leaves_the_page_as_it_is(
 ) -> None:
     page = visit(address)
     steps = run_to_end(page, "Stays", tokens=3, charts=False)
+    page.locator("#open-trace").scroll_into_view_if_needed()
     open_trace(page, content, "<img src=x onerror=window.pw=1>.json")
     shows(page, "#status .note", told)
+    page.wait_for_function(IN_SIGHT)
     assert page.evaluate(TOKENS) == [step["t"] for step in steps]
     assert page.evaluate("window.pw") is None
 

@@ -19,6 +19,7 @@ from browser_page import (
     Served,
     ask,
     frames_pass,
+    made_step,
     pause,
     plotted,
     resting,
@@ -340,16 +341,6 @@ def test_lost_frames_of_branches_are_fetched_again(visit: Callable[..., Any], ad
     page.wait_for_function("decodingLive.store.steps.length === 30")
     assert store(page, "steps.map(step => step.i)") == list(range(30))
     assert page.locator("#token-stream [data-token-index]").count() == 30
-
-
-def made_step(index: int, text: str = "x", token: int = 1) -> dict[str, Any]:
-    """A step as it comes over the wire."""
-    return {
-        "i": index, "ph": "decode" if index else "prefill", "in": 1, "id": token, "k": text,
-        "t": text, "sp": 0, "lp": -1.0, "p": 0.3679, "r": 1, "q": 0.5, "H": 1.0, "V": 0.1,
-        "tail": 0.6, "kept": 5, "kv": [index + 3, 100], "L": [[1, index + 3, 100]], "m": None,
-        "s": 0.01, "fin": None, "c": [[token, text, 0.3679, 0.5]],
-    }  # fmt: skip
 
 
 def made_frame(branch: int, steps: list[dict[str, Any]], tree: list[Any], **more: Any) -> str:

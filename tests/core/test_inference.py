@@ -101,6 +101,14 @@ def test_groups_divide_a_head(
     }
 
 
+def test_heads_that_fill_no_whole_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decoding.core.cache_kinds.find_spec", lambda name: object())
+    lm = LanguageModel(tiny_model("llama", head_dim=10), byte_tokenizer(), name="odd")
+    assert cache_settings("quantized_4bit", lm)["cache_config"]["q_group_size"] == 1
+    with pytest.raises(GenerationConfigError, match=r"heads of odd have 10 numbers.*2 bits"):
+        cache_settings("quantized_2bit", lm)
+
+
 def test_few_bits_only_where_every_position_is_kept(
     tiny_lms: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -60,6 +61,26 @@ def test_beyond_the_count_the_one_used_longest_ago_is_freed_and_goes_on() -> Non
     assert kept.attach(MODEL) is sessions[0]  # type: ignore[arg-type,comparison-overlap]
     registry.look_after()
     assert [s.calls for s in sessions] == [["free"]] * 8 + [[]]
+
+
+def test_runs_that_take_turns_are_freed_beyond_the_bytes_but_never_the_last() -> None:
+    registry = SessionRegistry(count=1, held_bytes=25)
+    sessions = [keep(registry, key) for key in "abcd"]
+    for session in sessions:
+        session.held_bytes, session.calls = 10, []
+    with ExitStack() as turns:
+        kept = [registry.use(key) for key in "abcd"]
+        for one in kept:
+            turns.enter_context(one.running(no_reading))
+        kept[0].touch()
+        registry.look_after()
+        assert [s.calls for s in sessions] == [[], ["free"], ["free"], []]
+        for session in sessions:
+            session.held_bytes = 30
+        kept[1].touch()
+        registry.look_after()
+        # Not for their number alone, nor the one that reads just now.
+        assert [s.calls for s in sessions] == [["free"], ["free"], ["free"], ["free"]]
 
 
 def test_what_let_its_model_go_takes_no_place_among_those_with_a_cache() -> None:

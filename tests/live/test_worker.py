@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from decoding.live.line import on_behalf_of
 from decoding.live.stream import IsStopped, Stopped, Stream
 from decoding.live.worker import BACKGROUND_IN_A_ROW, BACKGROUND_SECONDS, Worker
 
@@ -208,6 +209,125 @@ def test_take_waits_no_longer_than_asked(worker: Worker) -> None:
     assert not stream.done
     tap.go.release()
     take_all(stream)
+
+
+# --- turns --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decoding.live.worker.SECONDS_A_TURN", -1.0)
+
+
+def owned(worker: Worker, owner: str, start: Any, **choices: Any) -> Stream[Any]:
+    with on_behalf_of(owner):
+        return worker.stream(start, **choices)
+
+
+def held_up(worker: Worker) -> threading.Event:
+    """Nothing begins before it is set."""
+    go = threading.Event()
+    worker.submit(go.wait, 5)
+    return go
+
+
+def test_streams_of_several_owners_take_turns(worker: Worker, short_turns: None) -> None:
+    order: list[str] = []
+
+    def counted(name: str, count: int) -> Callable[[IsStopped], Iterator[str]]:
+        def start(_: IsStopped) -> Iterator[str]:
+            for _index in range(count):
+                order.append(name)
+                yield name
+
+        return start
+
+    go = held_up(worker)
+    streams = [owned(worker, name[0], counted(name, 3)) for name in ("a1", "a2", "b1", "c1")]
+    go.set()
+    assert [len(take_all(stream)) for stream in streams] == [3, 3, 3, 3]
+    assert order == [*("a1", "b1", "c1") * 3, *["a2"] * 3]
+
+
+def test_alone_nobody_gives_way(worker: Worker, short_turns: None) -> None:
+    tap = Tap(3)
+    stream = owned(worker, "ann", tap)
+    own = owned(worker, "ann", lambda _: iter([1]))
+    assert tap.reached.wait(5)
+    tap.go.release(3)
+    assert take_all(stream) == [0, 1, 2]
+    assert take_all(own) == [1]
+
+
+def test_an_item_that_is_none_is_only_time_for_others(worker: Worker, short_turns: None) -> None:
+    go = held_up(worker)
+    reading = owned(worker, "ann", lambda _: iter([None, None, 1]))
+    other = owned(worker, "bob", lambda _: iter([2]))
+    go.set()
+    assert other.take(5) == [2]
+    assert take_all(reading) == [1]
+
+
+def test_a_stream_that_rests_says_so_and_can_be_closed(worker: Worker, short_turns: None) -> None:
+    first, second = Tap(), Tap(2)
+    go = held_up(worker)
+    resting, running = owned(worker, "ann", first), owned(worker, "bob", second)
+    go.set()
+    first.go.release()
+    assert resting.take(5) == [0]
+    assert second.reached.wait(5)
+    assert resting.started
+    assert resting.is_resting
+    assert not running.is_resting
+    resting.close()
+    second.go.release()
+    assert take_all(resting) == []
+    assert first.closed_on == "test"
+    second.go.release()
+    assert take_all(running) == [0, 1]
+    assert not resting.is_resting
+
+
+def test_what_is_alone_is_not_interrupted_and_interrupts_nothing(
+    worker: Worker, short_turns: None
+) -> None:
+    order: list[str] = []
+
+    def counted(name: str) -> Callable[[IsStopped], Iterator[str]]:
+        def start(_: IsStopped) -> Iterator[str]:
+            for _index in range(3):
+                order.append(name)
+                yield name
+
+        return start
+
+    go = held_up(worker)
+    streams = [
+        owned(worker, "a", counted("a")),
+        owned(worker, "s", counted("switch"), is_alone=True),
+        owned(worker, "b", counted("b")),
+    ]
+    go.set()
+    for stream in streams:
+        take_all(stream)
+    assert order == [*["a"] * 3, *["switch"] * 3, *["b"] * 3]
+
+
+def test_shutdown_closes_what_rests(short_turns: None) -> None:
+    worker = Worker("test")
+    first, second = Tap(), Tap()
+    go = held_up(worker)
+    resting, running = owned(worker, "ann", first), owned(worker, "bob", second)
+    go.set()
+    first.go.release()
+    assert second.reached.wait(5)
+    closing = threading.Thread(target=worker.shutdown, args=(5,))
+    closing.start()
+    second.go.release()
+    closing.join(5)
+    assert (first.closed_on, second.closed_on) == ("test", "test")
+    assert take_all(resting) == [0]
+    assert take_all(running) == []
 
 
 # --- background tasks ---------------------------------------------------------------------
@@ -470,7 +590,7 @@ def test_a_rest_ends_with_the_stream_and_not_with_its_items(worker: Worker) -> N
 
 def test_shutdown_ends_what_runs_and_what_waits() -> None:
     worker = Worker()
-    endless = worker.stream(lambda is_stopped: iter(lambda: time.sleep(0.001), 1))
+    endless = worker.stream(lambda is_stopped: iter(lambda: time.sleep(0.001) or 0, 1))
     assert endless.take(5)
     waiting, future = worker.stream(Tap(1)), worker.submit(int)
     worker.shutdown(5)

@@ -4,8 +4,8 @@ import { nextFrame } from "./page.mjs";
 
 const { createRun, lengthOf } = await import("../../assets/run/run.js");
 const { connect } = await import("../../assets/run/server.js");
-const { canContinue, canFork, endsHere } = await import("../../assets/run/order.js");
-const { configAt, inForce, valueOf } = await import("../../assets/run/config.js");
+const { canContinue, canFork, endsHere, otherModel } = await import("../../assets/run/order.js");
+const { configAt, draws, inForce, valueOf } = await import("../../assets/run/config.js");
 const { inOrder, logprob, parting } = await import("../../assets/run/tree.js");
 
 const head = { prompt: [[1, "x", 0]], model: { name: "tiny" }, config: { temperature: 1 }, live: true };
@@ -140,6 +140,25 @@ test("what may be ordered: nothing while it runs, no more behind an end", () => 
   assert.equal(canFork(run), false);
 });
 
+test("what another model wrote does not go on under this one", () => {
+  const run = forked();
+  run.state = "paused";
+  const wrote = { name: "tiny", dtype: "float32" };
+  run.model = wrote;
+  for (const loaded of [{ name: "other", dtype: "float32" }, { ...wrote, quantization: "8bit" }]) {
+    run.loaded = loaded;
+    assert.deepEqual([canFork(run), canContinue(run), otherModel(run).before], [false, false, "tiny (float32)"]);
+  }
+  assert.equal(otherModel(run).now, "tiny (8bit)");
+  run.loaded = { ...wrote };
+  assert.deepEqual([canContinue(run), otherModel(run)], [true, null]);
+});
+
+test("nothing is drawn without sampling, nor at a temperature of 0", () => {
+  const settings = [{ do_sample: true, temperature: 0.1 }, { do_sample: true, temperature: null }, { do_sample: true, temperature: 0 }, {}];
+  assert.deepEqual(settings.map(draws), [true, true, false, false]);
+});
+
 test("tokens that were given do not count towards the length", () => {
   const run = createRun();
   const given = [0, 1, 2].map((i) => step(i, i, { ph: "score" }));
@@ -161,4 +180,9 @@ test("a frame of no run tells what the page waits for, and leaves the run", () =
   assert.deepEqual([run.id, run.refusal, ids(run)], ["a", { key: "no" }, [5]]);
   run.receive(frame("", [], { state: "ready", model: { name: "next" }, switch: true }));
   assert.deepEqual([run.model.name, run.loaded.name, run.switching], ["tiny", "next", null]);
+  run.receive(frame("", [], { state: "ready", message: { key: "loaded" }, model: { name: "tiny" }, switch: true }));
+  run.receive(frame("a", [], { state: "paused" }));
+  assert.deepEqual([run.told, run.switching], [{ key: "loaded" }, null]);
+  run.receive(frame("a", [step(1, 6)]));
+  assert.equal(run.told, null);
 });

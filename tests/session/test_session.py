@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import pickle
+import time
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
@@ -324,6 +326,81 @@ def test_an_interrupted_prefill_leaves_the_tree(tiny_lm: LanguageModel) -> None:
     run.on_prefill = None
     assert ids_of(run.run(6)) == ids[4:]
     assert run.tree.branches[1].restorations[0].reason == "evicted"
+
+
+# --- a prompt that is read in parts -------------------------------------------------------
+
+LONG_PROMPT = list(range(40, 90))
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decoding.core.inference.CPU_PREFILL_CHUNK", 16)
+
+
+def long_session(lm: LanguageModel) -> DecodingSession:
+    return DecodingSession(lm, LONG_PROMPT, seed=3, max_new_tokens=6, **SAMPLED)
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "gemma2", "mamba", "qwen3_next"])
+def test_a_prompt_read_in_parts_gives_the_same_records(
+    tiny_lms: GetLM, family: str, small_chunks: None
+) -> None:
+    lm = tiny_lms(family)
+    expected = [timeless(step) for step in long_session(lm).run()]
+    run = long_session(lm)
+    fed: list[tuple[int, int]] = []
+    run.on_prefill = lambda done, total: fed.append((done, total))
+    parts = list(run.read_ahead())
+    assert parts == ([] if family in ("mamba", "qwen3_next") else [(16, 50), (32, 50), (48, 50)])
+    assert [timeless(step) for step in run.run()] == expected
+    assert run.tree.branches[0].restorations == []
+    assert run.path()[0].phase == "prefill"
+    assert run.path()[0].input_tokens == 50
+    assert fed == [*parts, (50, 50)]
+
+
+def test_the_parts_time_is_the_first_steps(
+    tiny_lm: LanguageModel, small_chunks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, clock = long_session(tiny_lm), [0.0]
+    forward = tiny_lm.model.forward
+
+    @functools.wraps(forward)
+    def a_second_later(*args: Any, **kwargs: Any) -> Any:
+        clock[0] += 1
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(tiny_lm.model, "forward", a_second_later)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    for _ in run.read_ahead():
+        clock[0] += 100  # others' turns
+    assert [run.step().seconds, run.step().seconds] == [4, 1]
+
+
+@pytest.mark.parametrize("disturb", ["free", "close", "look", "fork"])
+def test_a_prompt_half_read_is_read_anew_after_a_disturbance(
+    tiny_lm: LanguageModel, small_chunks: None, disturb: str
+) -> None:
+    ids = ids_of(long_session(tiny_lm).run())
+    run = long_session(tiny_lm)
+    parts = run.read_ahead()
+    next(parts)
+    if disturb == "free":
+        run.free()
+    elif disturb == "look":
+        run.places.logits_at(0, 0)
+    elif disturb == "fork":
+        other = run.step()
+        assert other.token_id == ids[0]
+        assert ids_of(run.run()) == ids[1:]
+        return
+    else:
+        parts.close()  # type: ignore[attr-defined]
+    list(parts)
+    assert ids_of(run.run()) == ids
+    first = run.path()[0]
+    assert (first.phase, first.input_tokens) == ("prefill", 50)
 
 
 def test_broken_logits_leave_the_tree(

@@ -25,6 +25,7 @@ from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.model_choice import Offer
 from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.settings import PAGE_SETTINGS, Limits
+from decoding.page.visitors import unread
 from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice
 from decoding.records.trace_file import LARGEST_BYTES
@@ -162,7 +163,7 @@ def test_a_text_that_cannot_be_scored_is_refused_with_a_sentence(
         ("a" * 300, {}, "shorten"),
         ("a", {"max_new_tokens": 5_000}, "max_new_tokens must be a whole number from 1 to 220"),
         ("a" * 100, {"max_new_tokens": 220}, "max_new_tokens"),
-        ("a", {"temperature": -1}, "temperature must be a number from 0.05 to 5, got -1"),
+        ("a", {"temperature": -1}, "temperature must be a number from 0 to 5, got -1"),
         ("a", {"top_p": "x"}, "top_p must be a number from 0 to 1, got 'x'"),
         ("a", {"num_beams": 2}, "Unknown setting 'num_beams'"),
         (5, {}, "prompt must be a text, got 5"),
@@ -265,6 +266,21 @@ def test_closing_the_tab_ends_the_run_and_frees_its_cache(served, url):
     until(lambda: not ann.is_running())
     assert time.monotonic() - started < 2
     until(lambda: on_worker(demo, caches_alive) == 0)
+
+
+def test_what_nobody_reads_ends_and_leaves_nothing(served, url, monkeypatch):
+    monkeypatch.setattr(unread, "SECONDS_UNREAD", 0.5)
+    demo, _ = served
+    ann = Visitor(demo, url, "unread")
+    kept = demo.runs.last_runs
+    ann.generate("Growth", LONG)
+    until(lambda: ann.is_running())
+    (run,) = demo.runs._kept["unread"]
+    until(lambda: not ann.is_running(), seconds=15)
+    assert demo.runs.model.tree(run) is None
+    assert run not in kept._logs
+    until(lambda: "unread" not in demo._queue.pending_messages_per_session)
+    assert "unread" not in demo._queue.pending_event_ids_session
 
 
 def test_events_neither_wait_for_each_other_nor_show_gradios_progress(served):
@@ -490,7 +506,7 @@ def test_where_spaces_lends_an_accelerator_decoding_runs_inside_its_call(monkeyp
     frames = list(demo.runs.score("ann", lambda: read_score_request("abc")))
     scored = json.loads(frames[-1])
     assert (scored["state"], scored["total"]) == ("finished", 2)
-    ann = types.SimpleNamespace(session_hash="ann")
+    ann = types.SimpleNamespace(session_hash="ann", client=None)
     for job in ("sample", "calibrate"):
         refused = json.loads(list(event(demo, job).fn(ann, scored["run"]))[-1])
         assert "lent for one run at a time" in refused["message"]["args"]["text"]

@@ -38,6 +38,11 @@ class View(gr.HTML):
         )
 
 
+def title_view(panel: str) -> View:
+    """A panel's title, above the controls that stand between it and what they bring."""
+    return View(f"{panel}-title", elem_id=f"{panel}-title")
+
+
 class Feed(gr.HTML):
     """The frames' way into the page; its value is the newest frame, a JSON string."""
 
@@ -55,6 +60,16 @@ class Feed(gr.HTML):
     def postprocess(self, value: str | None) -> str | None:
         """The frame as it is; that its text may look like markup is nobody's business here."""
         return value
+
+
+class NumberSlider(gr.Slider):
+    """A slider whose number may be missing: what is sent is for the readers to check."""
+
+    is_template = True  # the parent's look
+
+    def preprocess(self, payload: Any) -> Any:
+        """The number as it is; `None` where its field is empty, which stands for the default."""
+        return payload
 
 
 class Worded:
@@ -76,3 +91,19 @@ class Worded:
         self.controls.append(control)
         self.keys.append(keys)
         return control
+
+
+def job_panel(kind: str, worded: Worded) -> gr.Button:
+    """A longer job's title, button and view; returns the button."""
+    with gr.Column(elem_id=kind):
+        title_view(kind)
+        with gr.Row(elem_id=f"{kind}-controls"):
+            start = start_button(kind, worded)
+        View(kind, elem_id=f"{kind}-panel")
+    return start
+
+
+def start_button(kind: str, worded: Worded) -> gr.Button:
+    """A longer job's button; the page's scripts allow it once it can work."""
+    keys = {"value": f"{kind}_start"}
+    return worded.add(gr.Button, keys, interactive=False, elem_id=f"{kind}-start")

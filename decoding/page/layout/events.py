@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
@@ -19,17 +19,18 @@ from decoding.page.requests.orders import read_order
 from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.settings import PAGE_SETTINGS
 from decoding.page.visitors.jobs import Jobs
+from decoding.page.visitors.queue import Visitor
 from decoding.page.visitors.runs import Runs
 from decoding.page.visitors.switches import Switches
 from decoding.page.visitors.traces import Traces
+from decoding.page.visitors.unread import Mailbox, while_read
 
 SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
 # The id of the run that is shown is the first input of whatever works on it.
 EXPECTS = "window.decodingLive?.expectAnswer();"
 ASKED = f"(...values) => {{ {EXPECTS} return values; }}"
 SHOWN_RUN = (
-    f"(_, ...values) => {{ {EXPECTS}"
-    " return [window.decodingLive?.store.id ?? '', ...values]; }"
+    f"(_, ...values) => {{ {EXPECTS} return [window.decodingLive?.store.id ?? '', ...values]; }}"
 )
 REQUEST_NAMES = json.dumps(["prompt", "chat", "system", *SETTING_NAMES])
 # The order is the last input: what the page's scripts ask for just now.
@@ -48,22 +49,43 @@ STREAMED: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple", "concurrency_
 AT_ONCE: dict[str, Any] = {**PRIVATE, "queue": False}
 
 
-def visitor_of(request: gr.Request) -> str:
+T = TypeVar("T")
+Read = Callable[[gr.Request, Iterator[T]], Iterator[T]]
+
+
+def visitor_of(request: gr.Request) -> Visitor:
     """The session's hash; who comes without one is a visitor whom nobody else can stop."""
-    return request.session_hash or secrets.token_urlsafe()
+    address = "" if request.client is None else str(request.client.host)
+    return Visitor(request.session_hash or secrets.token_urlsafe(), address)
 
 
-def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
+def answers_read(demo: gr.Blocks, runs: Runs, jobs: Jobs) -> Read[Any]:
+    """What hands a visitor's answers on as long as they are read, and else ends what makes them."""
+
+    def read(request: gr.Request, answers: Iterator[T]) -> Iterator[T]:
+        visitor = visitor_of(request)
+
+        def leave() -> None:
+            runs.drop(visitor)
+            jobs.stop(visitor)
+
+        return while_read(answers, Mailbox(demo._queue, request.session_hash), leave)
+
+    return read
+
+
+def wire_runs(demo: gr.Blocks, page: Page, runs: Runs, read: Read[str]) -> None:
     """Generate, Stop, the tab's end, and what the page shows while the model loads."""
 
     def generate(request: gr.Request, *values: Any) -> Iterator[str]:
         prompt, chat, system, *settings, order = values
         named = dict(zip(SETTING_NAMES, settings, strict=True))
-        yield from runs.frames(
+        frames = runs.frames(
             visitor_of(request),
             lambda: read_request(prompt, chat, system, named, runs.limits),
             order,
         )
+        yield from read(request, frames)
 
     def stop(request: gr.Request) -> None:
         runs.stop(visitor_of(request))
@@ -84,13 +106,14 @@ def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
     demo.unload(leave)
 
 
-def wire_wheel(page: Page, runs: Runs) -> None:
+def wire_wheel(page: Page, runs: Runs, read: Read[str]) -> None:
     """Pause, and how a run is to go on."""
 
     def resume(request: gr.Request, *values: Any) -> Iterator[str]:
         *settings, order = values
         named = dict(zip(SETTING_NAMES, settings, strict=True))
-        yield from runs.resume(visitor_of(request), lambda: read_order(order, named, runs.limits))
+        frames = runs.resume(visitor_of(request), lambda: read_order(order, named, runs.limits))
+        yield from read(request, frames)
 
     def pause(request: gr.Request) -> None:
         runs.pause(visitor_of(request))
@@ -136,12 +159,12 @@ def wire_model(demo: gr.Blocks, page: Page, switches: Switches, offer: Offer) ->
     demo.unload(keep_model)
 
 
-def wire_jobs(demo: gr.Blocks, page: Page, jobs: Jobs, runs: Runs) -> None:
+def wire_jobs(demo: gr.Blocks, page: Page, jobs: Jobs, runs: Runs, read: Read[str]) -> None:
     """The buttons of the comparisons and of the measurement."""
     controls = page.jobs
 
-    def frames(request: gr.Request, kind: str, read: Callable[[], Job]) -> Iterator[str]:
-        yield from jobs.frames(visitor_of(request), kind, read)
+    def frames(request: gr.Request, kind: str, job: Callable[[], Job]) -> Iterator[str]:
+        yield from read(request, jobs.frames(visitor_of(request), kind, job))
 
     def compare_caches(request: gr.Request, run_id: str, other: str) -> Iterator[str]:
         yield from frames(
@@ -169,29 +192,30 @@ def wire_jobs(demo: gr.Blocks, page: Page, jobs: Jobs, runs: Runs) -> None:
     demo.unload(stop_job)
 
 
-def wire_trust(page: Page, jobs: Jobs, runs: Runs) -> None:
+def wire_trust(page: Page, jobs: Jobs, runs: Runs, read: Read[str]) -> None:
     """Scoring a text, and what is asked about the probabilities of the one that is shown."""
     controls, run_id = page.trust, page.jobs.run_id
 
     def score_text(request: gr.Request, text: str, top: float, seed: str) -> Iterator[str]:
-        yield from runs.score(
+        frames = runs.score(
             visitor_of(request), lambda: read_score_request(text, top, seed, runs.limits)
         )
+        yield from read(request, frames)
 
     def sample(request: gr.Request, run_id: str) -> Iterator[str]:
-        def read() -> Job:
+        def job() -> Job:
             return SampledJob(tokens_of(runs.last_runs, run_id), runs.model.tree(run_id))
 
-        yield from jobs.frames(visitor_of(request), "sampled", read)
+        yield from read(request, jobs.frames(visitor_of(request), "sampled", job))
 
     def calibrate(request: gr.Request, run_id: str) -> Iterator[str]:
-        def read() -> Job:
+        def job() -> Job:
             jobs.model.refuse_where_lent()  # where no tree is kept, so that no text seems scored
             log = runs.last_runs.find(run_id)
             tokens = None if log is None else log.tokens
             return CalibrationJob(tokens, runs.model.tree(run_id))
 
-        yield from jobs.frames(visitor_of(request), "calibration", read)
+        yield from read(request, jobs.frames(visitor_of(request), "calibration", job))
 
     def stop_job(request: gr.Request) -> None:
         jobs.stop(visitor_of(request))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from decoding.page.jobs.measurements import OTHER_CACHES, UNCACHED
-from decoding.page.layout.components import View, Worded
+from decoding.page.layout.components import View, Worded, job_panel, start_button, title_view
 
 
 @dataclass
@@ -34,6 +34,7 @@ def build_memory_section(worded: Worded) -> JobControls:
         with gr.Row(elem_id="work-controls"):
             stop = worded.add(gr.Button, {"value": "work_stop"}, elem_id="work-stop")
         with gr.Column(elem_id="caching"):
+            title_view("caching")
             with gr.Row(elem_id="caching-controls"):
                 other = worded.add(
                     gr.Dropdown,
@@ -42,21 +43,9 @@ def build_memory_section(worded: Worded) -> JobControls:
                     value=UNCACHED,
                     elem_id="caching-other",
                 )
-                caching = _start("caching", worded)
+                caching = start_button("caching", worded)
             View("caching", elem_id="caching-panel")
-        precision = _panel("precision", worded)
-        roofline = _panel("roofline", worded)
+        precision = job_panel("precision", worded)
+        roofline = job_panel("roofline", worded)
         run_id = gr.Textbox("", visible="hidden", elem_id="shown-run")
     return JobControls(run_id, other, caching, precision, roofline, stop)
-
-
-def _panel(name: str, worded: Worded) -> gr.Button:
-    with gr.Column(elem_id=name):
-        with gr.Row(elem_id=f"{name}-controls"):
-            start = _start(name, worded)
-        View(name, elem_id=f"{name}-panel")
-    return start
-
-
-def _start(name: str, worded: Worded) -> gr.Button:
-    return worded.add(gr.Button, {"value": f"{name}_start"}, elem_id=f"{name}-start")

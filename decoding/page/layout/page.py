@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from decoding.models.catalogue import catalogue
-from decoding.page.layout.components import Feed, View, Worded
+from decoding.page.layout.components import Feed, NumberSlider, View, Worded
 from decoding.page.layout.job_controls import JobControls, build_memory_section
 from decoding.page.layout.model_controls import ModelControls, build_model_controls
 from decoding.page.layout.trust_controls import TrustControls, build_trust_section
@@ -31,6 +31,7 @@ STYLES = (
     "styles/page.css",
     "styles/memory.css",
     "styles/wheel.css",
+    "styles/keys.css",
     "styles/inspector.css",
     "styles/trace.css",
     "styles/trust.css",
@@ -103,11 +104,12 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
                     chips = [_chip(example) for example in examples()]
             with gr.Column(elem_id="ask-run"):
                 with gr.Row(elem_id="run-buttons"):
-                    # The scripts allow it once the controls hold what the address asks for.
+                    # The scripts allow it once the controls hold what the address asks for,
+                    # and the other one while something runs.
                     generate = gr.Button(
                         words["generate"], variant="primary", interactive=False, elem_id="generate"
                     )
-                    stop = gr.Button(words["stop"], elem_id="stop")
+                    stop = gr.Button(words["stop"], interactive=False, elem_id="stop")
                 View("summary", elem_id="summary")
         with gr.Accordion(words["settings"], open=False, elem_id="settings") as accordion:
             with gr.Row():
@@ -181,7 +183,7 @@ def _control(setting: Setting) -> gr.components.Component:
     if setting.kind == "seed":
         # A number field shows 0 where no number is.
         return gr.Textbox("", max_lines=1, max_length=len(str(setting.high)), **common)
-    return gr.Slider(setting.low, setting.high, setting.default, step=setting.step, **common)
+    return NumberSlider(setting.low, setting.high, setting.default, step=setting.step, **common)
 
 
 def head(limits: Limits) -> str:

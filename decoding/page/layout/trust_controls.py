@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from decoding.page.layout.components import View, Worded
+from decoding.page.layout.components import View, Worded, job_panel, title_view
 
 SHOWN_LINES = 3
 MOST_LINES = 12
@@ -32,6 +32,7 @@ def build_trust_section(worded: Worded) -> TrustControls:
     """Lays the panels out inside the `gr.Blocks` that is being built."""
     with gr.Column(elem_id="trust"):
         with gr.Column(elem_id="score"):
+            title_view("score")
             with gr.Row(elem_id="score-controls"):
                 text = worded.add(
                     gr.Textbox,
@@ -44,14 +45,6 @@ def build_trust_section(worded: Worded) -> TrustControls:
             View("score", elem_id="score-panel")
         with gr.Row(elem_id="trust-controls"):
             stop = worded.add(gr.Button, {"value": "trust_stop"}, elem_id="trust-stop")
-        sampled = _panel("sampled", worded)
-        calibration = _panel("calibration", worded)
+        sampled = job_panel("sampled", worded)
+        calibration = job_panel("calibration", worded)
     return TrustControls(text, score, sampled, calibration, stop)
-
-
-def _panel(name: str, worded: Worded) -> gr.Button:
-    with gr.Column(elem_id=name):
-        with gr.Row(elem_id=f"{name}-controls"):
-            start = worded.add(gr.Button, {"value": f"{name}_start"}, elem_id=f"{name}-start")
-        View(name, elem_id=f"{name}-panel")
-    return start

@@ -26,7 +26,8 @@ MAX_STOP_STRINGS = 4
 MAX_STOP_STRING_CHARS = 20
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 # No fields of `GenerationConfig`, but of the request itself.
-_OWN = [field.name for field in fields(RunRequest) if field.name in _BY_NAME]
+_VARIABLES = "chat_template_kwargs"
+_OWN = [f.name for f in fields(RunRequest) if f.name in _BY_NAME and f.name != _VARIABLES]
 
 
 def read_request(
@@ -35,7 +36,6 @@ def read_request(
     system: object = "",
     settings: Mapping[str, object] | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    chat_template_kwargs: object = None,
 ) -> RunRequest:
     """A request that is complete and within every range.
 
@@ -46,7 +46,6 @@ def read_request(
         settings: values by name; what is absent or `None` has the page's default, or where
             it has none, the model's own.
         limits: the operator's.
-        chat_template_kwargs: variables of the chat template by name.
 
     Raises:
         PromptError: empty or too long.
@@ -57,7 +56,8 @@ def read_request(
             f"settings must be an object of names and values, got {settings!r:.200}."
         )
     text, system_text = _read_text("prompt", prompt), _read_text("system", system or "")
-    values, variables = read_settings(settings or {}, limits), _variables(chat_template_kwargs)
+    values = read_settings(settings or {}, limits)
+    variables = values.pop(_VARIABLES, {})
     prefix, thinking = values.pop("answer_prefix"), SWITCHED[values.pop("enable_thinking")]
     _check_prompt(text, [system_text, prefix, _as_json(variables)], limits)
     own = {name: values.pop(name) for name in _OWN}
@@ -106,6 +106,8 @@ def read_score_request(
 def read_settings(settings: Mapping[str, object], limits: Limits) -> dict[str, Any]:
     """The settings by name, checked, with defaults for those not given.
 
+    A temperature of 0 is greedy decoding, as the distribution comes to in its limit.
+
     Raises:
         GenerationConfigError: with the name, the allowed range and the value received.
     """
@@ -122,6 +124,8 @@ def read_settings(settings: Mapping[str, object], limits: Limits) -> dict[str, A
             read[setting.name] = value
     if not read["stop_strings"]:
         del read["stop_strings"]
+    if read["temperature"] == 0:
+        read["do_sample"] = False
     return read
 
 
@@ -135,6 +139,8 @@ def read_changes(settings: Mapping[str, object], limits: Limits) -> dict[str, An
     """
     values = read_settings(settings, limits)
     read = {name: values.get(name) for name, value in settings.items() if value is not None}
+    if read.get("temperature") == 0:
+        read["do_sample"] = False
     if read.get("do_sample") is False:
         read = {name: value for name, value in read.items() if not _BY_NAME[name].only_sampling}
     return {name: value for name, value in read.items() if name not in FIXED_IN_A_RUN}
@@ -143,14 +149,6 @@ def read_changes(settings: Mapping[str, object], limits: Limits) -> dict[str, An
 def _messages(text: str, system: str, prefix: str) -> list[dict[str, str]]:
     turns = {"system": system, "user": text, "assistant": prefix}
     return [{"role": role, "content": content} for role, content in turns.items() if content]
-
-
-def _variables(given: object) -> dict[str, Any]:
-    if not isinstance(given, Mapping | None):
-        raise GenerationConfigError(
-            f"chat_template_kwargs must be an object of names and values, got {given!r:.200}."
-        )
-    return dict(given or {})
 
 
 def _as_json(variables: dict[str, Any]) -> str:
@@ -177,6 +175,8 @@ def _check_prompt(text: str, around: Sequence[str], limits: Limits) -> None:
 def _read(setting: Setting, value: object) -> Any:
     if setting.kind == "switch":
         return _read_switch(setting.name, value)
+    if setting.kind == "object":
+        return _read_object(setting.name, value)
     if setting.kind == "text":
         return _read_words(setting.name, value)
     if setting.kind == "lines":
@@ -194,6 +194,14 @@ def _read_text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise PromptError(f"{name} must be a text, got {value!r:.200}.")
     return value
+
+
+def _read_object(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise GenerationConfigError(
+            f"{name} must be an object of names and values, got {value!r:.200}."
+        )
+    return dict(value)
 
 
 def _read_words(name: str, value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from decoding.records import choices
 
-Kind = Literal["switch", "whole", "number", "seed", "text", "lines", "choice"]
+Kind = Literal["switch", "whole", "number", "seed", "text", "object", "lines", "choice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,15 @@ class Limits:
         prompt_chars: characters of prompt and system prompt together, or of a text to score.
         new_tokens: the most `max_new_tokens` may be.
         waiting: runs that may wait behind the one that runs.
+        seconds: of computing that one request may take; those of other visitors do not count.
+        read_tokens: the most it may feed to the model: without a cache the whole text each time.
     """
 
     prompt_chars: int = 32_000
     new_tokens: int = 2_048
-    waiting: int = 16
+    waiting: int = 64
+    seconds: float = 3_600
+    read_tokens: int = 2_000_000
 
 
 DEFAULT_LIMITS = Limits()
@@ -60,7 +64,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("answer_prefix", "text", ""),
     Setting("enable_thinking", "choice", "auto", choices=tuple(SWITCHED)),
     Setting("do_sample", "switch", True),
-    Setting("temperature", "number", 0.7, 0.05, 5, 0.05, only_sampling=True),
+    Setting("temperature", "number", 0.7, 0, 5, 0.05, only_sampling=True),
     Setting("top_k", "whole", 40, 0, 1_000, 1, only_sampling=True),
     Setting("top_p", "number", 0.9, 0, 1, 0.01, only_sampling=True),
     Setting("min_p", "number", 0, 0, 1, 0.01, only_sampling=True),
@@ -73,6 +77,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("top_candidates", "whole", 20, 1, 50, 1),
     Setting("use_cache", "switch", True),
     Setting("cache_implementation", "choice", PLAIN_CACHE, choices=CACHE_KINDS),
+    Setting("chat_template_kwargs", "object", None, on_page=False),
     Setting("top_h", "number", None, 0.01, 1, only_sampling=True, on_page=False),
     Setting("epsilon_cutoff", "number", None, 0, 0.99, only_sampling=True, on_page=False),
     Setting("eta_cutoff", "number", None, 0, 0.99, only_sampling=True, on_page=False),

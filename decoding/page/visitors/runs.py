@@ -24,8 +24,9 @@ from decoding.page.visitors.queue import (
     paced,
     with_failure,
 )
+from decoding.page.visitors.spent import Spent
 from decoding.page.visitors.turns import Ending, Turn
-from decoding.page.wire.frames import error_message, message, model_frame, page_frame
+from decoding.page.wire.frames import Message, error_message, message, model_frame, page_frame
 from decoding.page.wire.last_logs import LastLogs
 from decoding.page.wire.run_log import RunLog
 from decoding.records.requests import ContinueOrder, RunHead, RunRequest, ScoreRequest
@@ -104,10 +105,11 @@ class Runs:
             start = partial(self.model.score, key, request, _no_progress)
         else:
             start = partial(self.model.stream, key, request, _no_progress)
-        stream = self.queue.open(("run", visitor), start)
+        stream, spent = self.queue.open(("run", visitor), start), Spent()
         try:
             while not stream.done:
                 for event in stream.take(SECONDS_A_SIGN_OF_LIFE):
+                    spent.take(event, self.limits)
                     if isinstance(event, RunStep):
                         yield asdict(event.step)
         finally:
@@ -129,14 +131,20 @@ class Runs:
             if turn is not None:
                 self._turns.forget(visitor, turn)
 
-    def leave(self, visitor: str) -> None:
-        """Ends all runs of this visitor, and what is kept of them; returns at once."""
+    def leave(self, visitor: str) -> set[str]:
+        """Ends all runs of this visitor, and what is kept of them; returns their ids at once."""
         self.hush(visitor)
         self.queue.stop(("run", visitor))
         with self._lock:
             keys = self._kept.pop(visitor, set())
         for key in keys:
             self.model.forget(key)
+        return keys
+
+    def drop(self, visitor: str) -> None:
+        """The same, and nobody finds what was shown of them: for whoever is not there."""
+        for key in self.leave(visitor):
+            self.last_runs.forget(key)
 
     def _generated(
         self, visitor: str, turn: Turn, start: Callable[[], Stream[Any]]
@@ -235,8 +243,9 @@ class Runs:
                 return False
             for event in events:
                 run.add(event)
+                turn.spend(event, self.limits)
             turn.has_begun = turn.has_begun or (run.has_head and turn.has_started)
-            frame = run.next_frame() if turn.has_begun else None
+            frame = run.next_frame(_sharing(turn)) if turn.has_begun else None
         if frame is not None:
             self.last_runs.keep(run)
             yield frame
@@ -277,7 +286,11 @@ class Runs:
 
     def _halt(self, turn: Turn) -> None:
         self.model.pause(turn.run.log_id)
-        if turn.stream is not None and not turn.stream.started:
+        if turn.stream is None:
+            return
+        if turn.stream.started:
+            self.queue.release(turn.stream)  # its reader may be slow to hear of it
+        else:
             self.queue.close(turn.stream)
 
     def _rebuilt(self, key: str) -> RunLog | None:
@@ -292,6 +305,13 @@ class Runs:
         if stream.started:
             return page_frame("prefill")
         return page_frame("queued", message=message("queue_position", position=stream.position))
+
+
+def _sharing(turn: Turn) -> Message | None:
+    """While others have their turn, that they do."""
+    if turn.stream is None or not turn.stream.is_resting:
+        return None
+    return message("taking_turns", n=turn.stream.position)
 
 
 def _failed(run: RunLog, error: Exception) -> str:

@@ -46,8 +46,7 @@ class Switches:
             # One that a newer choice replaced says no more: it would come after that one.
             if not self._newest.is_newest(visitor, stream):
                 return
-            kept = message("model_kept")
-            yield self._frame("ready") if is_loaded else self._frame("stopped", kept)
+            yield self._loaded() if is_loaded else self._frame("stopped", message("model_kept"))
         finally:
             self.queue.close(stream)
             self._newest.forget(visitor, stream)
@@ -58,6 +57,13 @@ class Switches:
             return self._frame("queued", message("queue_position", position=stream.position))
         stage = message(f"loading_{status.stage}")
         return self._frame("loading", stage, status.progress)
+
+    def _loaded(self) -> str:
+        facts = self.model.status.facts
+        if facts is None:  # another visitor's choice is loading already
+            return self._frame("ready")
+        form = facts.quantization or facts.dtype
+        return self._frame("ready", message("model_loaded", name=facts.name, form=form))
 
     def _frame(
         self,

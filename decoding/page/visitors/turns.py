@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Literal
 
+from decoding.page.requests.settings import Limits
 from decoding.page.visitors.queue import SECONDS_A_FRAME, SECONDS_A_SIGN_OF_LIFE, RunStream
+from decoding.page.visitors.spent import Spent
 from decoding.page.wire.run_log import RunLog
-from decoding.records.requests import ContinueOrder
+from decoding.records.requests import ContinueOrder, RunHead
+from decoding.records.tree import RunStep
 
 Ending = Literal["paused", "stopped"]
 
@@ -40,6 +43,7 @@ class Turn:
         self.stream: RunStream | None = None
         self.has_begun = False
         self.ending: Ending = "paused"
+        self._spent = Spent()
         self._speed = speed
         self._left = steps
         self._due = 0.0
@@ -56,6 +60,10 @@ class Turn:
         """Nothing more is to be begun."""
         self.ending = ending
         self._is_over.set()
+
+    def spend(self, event: RunHead | RunStep, limits: Limits) -> None:
+        """Counts what came of it; raises RequestError at the operator's limit."""
+        self._spent.take(event, limits)
 
     @property
     def has_started(self) -> bool:

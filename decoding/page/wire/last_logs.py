@@ -51,6 +51,11 @@ class LastLogs(Generic[L]):
             while len(self._logs) > self._kept:
                 self._logs.popitem(last=False)
 
+    def forget(self, log_id: str) -> None:
+        """Nobody is to find it any more."""
+        with self._lock:
+            self._logs.pop(log_id, None)
+
     def find(self, log_id: str) -> L | None:
         """The log; `None` for one that is not known (any more)."""
         with self._lock:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from decoding.records.trace import DecodingTrace
 
 ENTRY = "offline"
-STYLES = ("page", "memory", "wheel", "inspector", "trace", "marks")
+STYLES = ("page", "memory", "wheel", "keys", "inspector", "trace", "marks")
 ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("", (("header", "page-header"), ("summary", "summary"))),
     ("", (("status", "status"), ("wheel", "wheel"))),

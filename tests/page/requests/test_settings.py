@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
+from decoding.page.layout.components import NumberSlider
 from decoding.page.requests.readers import (
     read_changes,
     read_request,
@@ -18,7 +19,7 @@ from decoding.records.errors import GenerationConfigError, PromptError
 
 LIMITS = Limits(prompt_chars=100, new_tokens=64, waiting=2)
 OWN_ARGUMENTS = {"seed", "top_candidates", "use_cache"}
-OF_THE_CHAT = {"answer_prefix", "enable_thinking"}
+OF_THE_CHAT = {"answer_prefix", "enable_thinking", "chat_template_kwargs"}
 
 
 def test_every_setting_is_a_field_of_generation_config_or_an_argument_of_decode():
@@ -71,10 +72,8 @@ def test_the_answers_beginning_is_a_last_message_of_the_assistant():
 
 def test_variables_of_the_chat_template():
     def variables(thinking="auto", given=None, chat=True):
-        settings = {"enable_thinking": thinking}
-        return read_request(
-            "a", chat, settings=settings, chat_template_kwargs=given
-        ).chat_template_kwargs
+        settings = {"enable_thinking": thinking, "chat_template_kwargs": given}
+        return read_request("a", chat, settings=settings).chat_template_kwargs
 
     assert variables() == {}
     assert variables("on") == {"enable_thinking": True}
@@ -83,7 +82,7 @@ def test_variables_of_the_chat_template():
     with pytest.raises(GenerationConfigError, match="chat_template_kwargs must be an object"):
         variables(given=["a"])
     with pytest.raises(PromptError, match="at most 100"):
-        read_request("a", limits=LIMITS, chat_template_kwargs={"documents": ["x" * 100]})
+        read_request("a", limits=LIMITS, settings={"chat_template_kwargs": {"a": "x" * 100}})
 
 
 def test_settings_of_the_chat_change_nothing_in_mid_run():
@@ -97,14 +96,28 @@ def test_greedy_leaves_out_what_only_sampling_knows():
     assert generation["repetition_penalty"] == 1
 
 
+@pytest.mark.parametrize("settings", [{"temperature": 0}, {"do_sample": True, "temperature": 0.0}])
+def test_a_temperature_of_0_is_greedy(settings):
+    generation = read_request("a", settings=settings).generation
+    assert generation["do_sample"] is False
+    assert "temperature" not in generation
+    assert read_changes({**settings, "top_p": 0.5}, LIMITS) == {"do_sample": False}
+
+
+def test_a_number_that_is_missing_is_the_default():
+    emptied = {s.name: None for s in SETTINGS}
+    assert read_settings(emptied, LIMITS) == read_settings({}, LIMITS)
+    assert NumberSlider(1, 64, 32).preprocess(None) is None
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temperature": 7}, "temperature must be a number from 0.05 to 5, got 7."),
-        ({"temperature": 0}, "temperature must be a number from 0.05 to 5, got 0."),
-        ({"temperature": float("nan")}, "temperature must be a number from 0.05 to 5, got nan."),
-        ({"temperature": "hot"}, "temperature must be a number from 0.05 to 5, got 'hot'."),
-        ({"temperature": True}, "temperature must be a number from 0.05 to 5, got True."),
+        ({"temperature": 7}, "temperature must be a number from 0 to 5, got 7."),
+        ({"temperature": -0.1}, "temperature must be a number from 0 to 5, got -0.1."),
+        ({"temperature": float("nan")}, "temperature must be a number from 0 to 5, got nan."),
+        ({"temperature": "hot"}, "temperature must be a number from 0 to 5, got 'hot'."),
+        ({"temperature": True}, "temperature must be a number from 0 to 5, got True."),
         ({"top_k": 2.5}, "top_k must be a whole number from 0 to 1,000, got 2.5."),
         ({"max_new_tokens": 65}, "max_new_tokens must be a whole number from 1 to 64, got 65."),
         ({"max_new_tokens": 10**30}, "max_new_tokens must be a whole number from 1 to 64"),
