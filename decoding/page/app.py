@@ -43,7 +43,7 @@ from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer
 from decoding.page.requests.orders import read_place
 from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.settings import DEFAULT_LIMITS, Limits
-from decoding.page.serving import LOCAL_HOSTS, middleware, routes
+from decoding.page.serving import LOCAL_HOSTS, middleware, refuse_unusable, routes
 from decoding.page.visitors.jobs import Jobs
 from decoding.page.visitors.questions import Questions
 from decoding.page.visitors.queue import Queue
@@ -252,6 +252,7 @@ def _theme() -> gr.themes.Base:
 def main(argv: Sequence[str] | None = None) -> None:
     """Serves the page until it is interrupted."""
     options = read_options(argv, str(__doc__))
+    refuse_unusable(options.host, options.port)
     limits = Limits(
         options.max_prompt_chars,
         options.max_new_tokens,
@@ -281,7 +282,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         **launch_options(
             host=options.host,
             port=options.port,
-            allowed_hosts=[name for name in options.allowed_hosts.split(",") if name],
+            allowed_hosts=options.allowed_hosts,
+            trust_proxy=options.trust_proxy,
             frame_ancestors=["https://huggingface.co"] if os.environ.get("SPACE_HOST") else [],
             limits=limits,
         ),

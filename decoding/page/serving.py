@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import re
+import socket
 from collections.abc import Sequence
 
+from gradio.http_server import LOCALHOST_NAME
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -28,6 +31,36 @@ TRACES_ADDRESS = "trace"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 _INLINE_SCRIPT = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)
+
+
+def refuse_unusable(host: str, port: int) -> None:
+    """Ends the program with one sentence where the page cannot listen.
+
+    Raises:
+        SystemExit: it cannot.
+    """
+    for name in (host, LOCALHOST_NAME):  # Gradio looks at the latter alone, and then gives up
+        try:
+            _listen_once(name, port)
+        except OSError as error:
+            raise SystemExit(_why_unusable(name, port, error)) from error
+
+
+def _listen_once(host: str, port: int) -> None:
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, place = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(place)
+
+
+def _why_unusable(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        other = port + 1 if port < 65_535 else port - 1
+        return f"Port {port} of {host} is in use: choose another one, such as --port {other}."
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: choose another one with --host."
+    return f"The page cannot listen on port {port} of {host}: {error.strerror}."
 
 
 def routes(uploads: Uploads) -> list[BaseRoute]:
