@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# What proxies say is read in decoding/page/incoming/hosts.py; uvicorn would believe it of any
+# program on this machine.
+os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
 
 try:
     import spaces  # must come before torch, and exists on Hugging Face Spaces only
@@ -20,6 +23,8 @@ from gradio.events import api
 
 from decoding.live.live_model import LiveModel
 from decoding.live.model_source import GivenModel, Load, ModelSource, source_of
+from decoding.page.incoming.hosts import Hosts
+from decoding.page.incoming.uploads import Uploads
 from decoding.page.layout.events import (
     Read,
     answers_read,
@@ -38,7 +43,7 @@ from decoding.page.requests.model_choice import DEFAULT_OFFER, Offer
 from decoding.page.requests.orders import read_place
 from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.settings import DEFAULT_LIMITS, Limits
-from decoding.page.serving import LOCAL_HOSTS, middleware, routes
+from decoding.page.serving import LOCAL_HOSTS, middleware, refuse_unusable, routes
 from decoding.page.visitors.jobs import Jobs
 from decoding.page.visitors.questions import Questions
 from decoding.page.visitors.queue import Queue
@@ -47,13 +52,14 @@ from decoding.page.visitors.switches import Switches
 from decoding.page.visitors.traces import Traces
 from decoding.records.errors import DecodingError
 from decoding.records.requests import RunRequest, ScoreRequest
-from decoding.records.trace_file import LARGEST_BYTES
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
 
 SPACE_GPU_SECONDS = 120
 SECONDS_A_FILE_IS_KEPT = 600  # that was uploaded and not opened
+# Gradio keeps a copy of the page's own description of each, about 200 kB; nothing else is in it.
+VISITORS_REMEMBERED = 200
 
 
 class App(gr.Blocks):
@@ -126,7 +132,8 @@ def build_app(
         wire_browser(demo, page)
         for name, endpoint in _endpoints(runs, read).items():
             api(endpoint, api_name=name, concurrency_limit=None)
-    demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None)
+    # Not open: what has to wait for its turn cannot be called past the queue.
+    demo.queue(max_size=4 * (limits.waiting + 1), default_concurrency_limit=None, api_open=False)
     demo.model, demo.runs, demo.traces = live, runs, traces
     return demo
 
@@ -185,11 +192,24 @@ def launch_options(
     host: str = "127.0.0.1",
     port: int | None = 7860,
     allowed_hosts: Sequence[str] = (),
+    trust_proxy: bool = False,
     frame_ancestors: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Any]:
-    """Arguments for `launch()`: everything that is open by default closed."""
-    hosts = [*LOCAL_HOSTS, *allowed_hosts, *([] if host in (ALL_INTERFACES, "::") else [host])]
+    """Arguments for `launch()`: everything that is open by default closed.
+
+    Args:
+        host: address to listen on.
+        port: to listen on.
+        allowed_hosts: further names that it answers to; a pattern may begin with `*.`.
+        trust_proxy: whether a proxy before it says by which name and from where it was asked.
+        frame_ancestors: origins that may show it in a frame.
+        limits: what each visitor may ask for.
+    """
+    listened = [] if host in (ALL_INTERFACES, "::") else [_in_addresses(host)]
+    own = [*LOCAL_HOSTS, *allowed_hosts, *listened]
+    named = [name for name in allowed_hosts if name != "*"]
+    uploads = Uploads()
     return {
         "server_name": host,
         "server_port": port,
@@ -200,16 +220,26 @@ def launch_options(
         "ssr_mode": False,
         "pwa": False,
         "mcp_server": False,
-        "max_file_size": LARGEST_BYTES,
+        "max_file_size": uploads.limits.one,
+        "state_session_capacity": VISITORS_REMEMBERED,
         "max_threads": 40 + limits.waiting,
         "footer_links": ["api"],
         "theme": _theme(),
         "head": head(limits),
         "app_kwargs": {
-            "middleware": middleware(hosts, frame_ancestors),
-            "routes": routes(),
+            "middleware": middleware(
+                Hosts(own, named, trust_proxy),
+                frame_ancestors,
+                limits.prompt_chars,
+                uploads.largest_body,
+            ),
+            "routes": routes(uploads),
         },
     }
+
+
+def _in_addresses(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _theme() -> gr.themes.Base:
@@ -222,6 +252,7 @@ def _theme() -> gr.themes.Base:
 def main(argv: Sequence[str] | None = None) -> None:
     """Serves the page until it is interrupted."""
     options = read_options(argv, str(__doc__))
+    refuse_unusable(options.host, options.port)
     limits = Limits(
         options.max_prompt_chars,
         options.max_new_tokens,
@@ -251,7 +282,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         **launch_options(
             host=options.host,
             port=options.port,
-            allowed_hosts=[name for name in options.allowed_hosts.split(",") if name],
+            allowed_hosts=options.allowed_hosts,
+            trust_proxy=options.trust_proxy,
             frame_ancestors=["https://huggingface.co"] if os.environ.get("SPACE_HOST") else [],
             limits=limits,
         ),

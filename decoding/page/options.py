@@ -15,9 +15,13 @@ from decoding.page.requests.settings import DEFAULT_LIMITS
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104  a Space's container, or whoever asks for it
 EPILOG = (
     "Each option can also be set by an environment variable: DECODING_LIVE_ and its name, "
-    "such as DECODING_LIVE_MAX_NEW_TOKENS=512."
+    "such as DECODING_LIVE_MAX_NEW_TOKENS=512. Host and port are also taken from Gradio's own "
+    "GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."
 )
 
+LARGEST_PORT = 65_535
+
+_NAME = re.compile(r"\*|(\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 _SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -28,8 +32,10 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
     parser = argparse.ArgumentParser(description=description, epilog=EPILOG)
     space_host = os.environ.get("SPACE_HOST", "")
 
-    def add(name: str, kind: Callable[[str], Any], default: Any, text: str) -> None:
-        value = os.environ.get(_variable(name)) or default
+    def add(
+        name: str, kind: Callable[[str], Any], default: Any, text: str, gradios: str = ""
+    ) -> None:
+        value = os.environ.get(_variable(name)) or os.environ.get(gradios) or default
         parser.add_argument(f"--{name}", type=kind, default=value, help=text)
 
     add("model", str, None, "Hub id, folder or .gguf file (default: SmolLM2-135M-Instruct)")
@@ -37,9 +43,16 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
     add("device", str, "auto", "cuda, mps or cpu (default: %(default)s)")
     add("dtype", _dtype, "auto", f"{', '.join(DTYPES[1:])} (default: %(default)s)")
     add("memory-budget", _bytes, None, "bytes that models may hold, such as 8GB (default: one)")
-    add("host", str, ALL_INTERFACES if space_host else "127.0.0.1", "address to listen on")
-    add("port", int, 7860, "port to listen on (default: %(default)s)")
-    add("allowed-hosts", str, space_host, "further names the page answers to, comma-separated")
+    everywhere = ALL_INTERFACES if space_host else "127.0.0.1"
+    add("host", str, everywhere, "address to listen on", "GRADIO_SERVER_NAME")
+    add("port", _port, 7860, "port to listen on (default: %(default)s)", "GRADIO_SERVER_PORT")
+    add(
+        "allowed-hosts",
+        _names,
+        space_host,
+        "further names the page answers to, comma-separated; visitors from elsewhere are expected "
+        "then, and --any-model is off by default",
+    )
     limits = DEFAULT_LIMITS
     add(
         "max-new-tokens",
@@ -59,10 +72,26 @@ def read_options(argv: Sequence[str] | None, description: str) -> argparse.Names
         "tokens that a run may feed to the model, without a cache all of them again each time "
         "(%(default)s)",
     )
-    _add_any_model(parser)
+    _add_switch(
+        parser,
+        "any-model",
+        "whether visitors may type in a Hub id, folder or .gguf file (default: only where nobody "
+        "but this machine is expected: a loopback --host, no --allowed-hosts, no --trust-proxy)",
+    )
+    _add_switch(
+        parser,
+        "trust-proxy",
+        "whether the X-Forwarded- headers are believed, which tell how a proxy before the page was "
+        "asked, and by whom; without such a proxy anybody can write them (default: on a Space)",
+    )
     options = parser.parse_args(argv)
+    if space_host and space_host not in options.allowed_hosts:
+        options.allowed_hosts.append(space_host)
+    if options.trust_proxy is None:
+        options.trust_proxy = bool(space_host)
     if options.any_model is None:
-        options.any_model = not space_host and _is_loopback(options.host)
+        is_reached = options.allowed_hosts or options.trust_proxy
+        options.any_model = not is_reached and _is_loopback(options.host)
     return options
 
 
@@ -77,17 +106,14 @@ def _variable(name: str) -> str:
     return f"DECODING_LIVE_{name.upper().replace('-', '_')}"
 
 
-def _add_any_model(parser: argparse.ArgumentParser) -> None:
-    variable = _variable("any-model")
-    text = os.environ.get(variable, "").strip().lower()
-    if text and text not in _SWITCH:
-        parser.error(f"{variable} must be one of {', '.join(_SWITCH)}, got {text!r}")
+def _add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    """An option that is on, off, or left to what the others say."""
+    variable = _variable(name)
+    given = os.environ.get(variable, "").strip().lower()
+    if given and given not in _SWITCH:
+        parser.error(f"{variable} must be one of {', '.join(_SWITCH)}, got {given!r}")
     parser.add_argument(
-        "--any-model",
-        action=argparse.BooleanOptionalAction,
-        default=_SWITCH.get(text),
-        help="whether visitors may type in a Hub id, folder or .gguf file (default: only where "
-        "the page listens on this machine alone)",
+        f"--{name}", action=argparse.BooleanOptionalAction, default=_SWITCH.get(given), help=text
     )
 
 
@@ -104,6 +130,24 @@ def _one_of(names: Sequence[str], text: str) -> str:
     if text not in names:
         raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, got {text!r}")
     return text
+
+
+def _names(text: str) -> list[str]:
+    """Names as a `Host` header has them, without a port."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise argparse.ArgumentTypeError(
+                f"must be names such as demo.example or *.demo.example, got {name!r}"
+            )
+    return names
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {LARGEST_PORT}, got {port}")
+    return port
 
 
 def _positive(text: str) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import re
+import socket
 from collections.abc import Sequence
 
+from gradio.http_server import LOCALHOST_NAME
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -18,6 +21,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from decoding.page.files import ASSETS, PLOTLY
+from decoding.page.incoming.arrivals import UPLOAD, Arrivals
+from decoding.page.incoming.bodies import json_bytes
+from decoding.page.incoming.hosts import Hosts
+from decoding.page.incoming.uploads import Uploads
 
 FILES_ADDRESS = "live"
 TRACES_ADDRESS = "trace"
@@ -26,9 +33,40 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _INLINE_SCRIPT = re.compile(rb"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)
 
 
-def routes() -> list[BaseRoute]:
+def refuse_unusable(host: str, port: int) -> None:
+    """Ends the program with one sentence where the page cannot listen.
+
+    Raises:
+        SystemExit: it cannot.
+    """
+    for name in (host, LOCALHOST_NAME):  # Gradio looks at the latter alone, and then gives up
+        try:
+            _listen_once(name, port)
+        except OSError as error:
+            raise SystemExit(_why_unusable(name, port, error)) from error
+
+
+def _listen_once(host: str, port: int) -> None:
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, place = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(place)
+
+
+def _why_unusable(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        other = port + 1 if port < 65_535 else port - 1
+        return f"Port {port} of {host} is in use: choose another one, such as --port {other}."
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: choose another one with --host."
+    return f"The page cannot listen on port {port} of {host}: {error.strerror}."
+
+
+def routes(uploads: Uploads) -> list[BaseRoute]:
     """The page's scripts, styles and words, Plotly's script, runs as files, a sign of life."""
     return [
+        Route(UPLOAD, uploads.take, methods=["POST"]),
         Route("/health", _health),
         Route(f"/{FILES_ADDRESS}/plotly.min.js", _plotly),
         Route(f"/{TRACES_ADDRESS}/{{run}}.{{kind}}", _trace),
@@ -58,16 +96,26 @@ async def _trace(request: Request) -> Response:
     return Response(file.content, media_type=file.media_type, headers=headers)
 
 
-def middleware(allowed_hosts: Sequence[str], frame_ancestors: Sequence[str]) -> list[Middleware]:
-    """The host check and the headers.
+def middleware(
+    hosts: Hosts, frame_ancestors: Sequence[str], prompt_chars: int, largest_upload: int
+) -> list[Middleware]:
+    """The host check, the headers, and the check of what arrives.
 
     Args:
-        allowed_hosts: names that the page answers to; a pattern may begin with `*.`.
+        hosts: names that the page answers to.
         frame_ancestors: origins that may show the page in a frame.
+        prompt_chars: of the longest text that is taken.
+        largest_upload: bytes of a request that brings a file.
     """
     return [
-        Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+        Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts.own), www_redirect=False),
         Middleware(SafetyHeaders, frame_ancestors=tuple(frame_ancestors)),
+        Middleware(
+            Arrivals,
+            hosts=hosts,
+            largest_json=json_bytes(prompt_chars),
+            largest_upload=largest_upload,
+        ),
     ]
 
 

@@ -1,7 +1,10 @@
 """The page's command line and its environment variables."""
 
+import socket
+
 import pytest
 
+from decoding.page.app import main
 from decoding.page.options import read_options
 
 
@@ -15,7 +18,10 @@ def test_options_come_from_the_command_line_then_the_environment(monkeypatch):
     assert read_options([], "").model == "some/model"
     monkeypatch.setenv("SPACE_HOST", "me-decoding.hf.space")
     assert read_options([], "").host == "0.0.0.0"
-    assert read_options([], "").allowed_hosts == "me-decoding.hf.space"
+    assert read_options([], "").allowed_hosts == ["me-decoding.hf.space"]
+    assert read_options([], "").trust_proxy is True
+    named = ["demo.example", "me-decoding.hf.space"]
+    assert read_options(["--allowed-hosts", " demo.example, "], "").allowed_hosts == named
 
 
 def test_help_lists_every_option(capsys):
@@ -68,6 +74,9 @@ def test_any_model_may_be_typed_locally_and_not_on_a_space(monkeypatch, capsys):
     ):
         assert read_options(["--host", host], "").any_model is default
         assert read_options(["--host", host, "--any-model"], "").any_model is True
+    for reached in (["--allowed-hosts", "demo.example"], ["--trust-proxy"]):
+        assert read_options(reached, "").any_model is False
+        assert read_options([*reached, "--any-model"], "").any_model is True
     monkeypatch.setenv("SPACE_HOST", "me-decoding.hf.space")
     assert read_options([], "").any_model is False
     monkeypatch.setenv("DECODING_LIVE_ANY_MODEL", "true")
@@ -85,6 +94,47 @@ def test_the_environment_is_checked_as_the_command_line_is(name, value, monkeypa
     with pytest.raises(SystemExit):
         read_options([], "")
     assert f"got '{value}'" in capsys.readouterr().err
+
+
+def test_gradios_own_variables_come_after_those_of_the_page(monkeypatch):
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "8001")
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "192.168.1.7")
+    options = read_options([], "")
+    assert (options.host, options.port, options.any_model) == ("192.168.1.7", 8001, False)
+    monkeypatch.setenv("DECODING_LIVE_PORT", "8002")
+    assert read_options([], "").port == 8002
+    assert read_options(["--port", "8003", "--host", "::1"], "").port == 8003
+    monkeypatch.setenv("SPACE_HOST", "me-decoding.hf.space")
+    assert read_options([], "").host == "192.168.1.7"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--port", "0"], "must be from 1 to 65535, got 0"),
+        (["--port", "65536"], "must be from 1 to 65535, got 65536"),
+        (["--allowed-hosts", "https://demo.example"], "must be names such as"),
+        (["--allowed-hosts", "demo.example:80"], "must be names such as"),
+        (["--allowed-hosts", "a.*.example"], "must be names such as"),
+    ],
+)
+def test_what_is_no_port_and_no_name_is_refused(given, message, capsys):
+    with pytest.raises(SystemExit):
+        read_options(given, "")
+    assert message in capsys.readouterr().err
+
+
+def test_a_port_that_cannot_be_used_is_refused_with_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for host in ("127.0.0.1", "localhost"):
+            with pytest.raises(SystemExit) as refused:
+                main(["--host", host, "--port", str(port)])
+            assert str(refused.value) == (
+                f"Port {port} of {host} is in use: choose another one, such as --port {port + 1}."
+            )
+    with pytest.raises(SystemExit, match=r"192\.0\.2\.1 is no address of this machine"):
+        main(["--host", "192.0.2.1"])
 
 
 def test_no_memory_budget_means_one_model():

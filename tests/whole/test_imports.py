@@ -25,7 +25,7 @@ FLOORS = (
 )
 PAGE_FLOORS = (
     ("files",),
-    ("texts",),
+    ("texts", "incoming"),
     ("requests", "wire", "serving"),
     ("jobs",),
     ("visitors",),
@@ -34,7 +34,7 @@ PAGE_FLOORS = (
 )
 TORCH = {"torch", "transformers", "accelerate", "bitsandbytes"}
 NO_TORCH = ("records", "page", "live/worker.py", "live/stream.py")
-GRADIO_IN = ("page/layout", "page/serving.py", "page/app.py")
+GRADIO_IN = ("page/layout", "page/incoming/calls.py", "page/serving.py", "page/app.py")
 
 
 def imported(path: Path) -> set[str]:

@@ -1,0 +1,1 @@
+"""What arrives from outside, looked at before Gradio reads it."""
