@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from decoding.records.errors import as_exception
+
 T = TypeVar("T")
 Task = Callable[[], None]
 IsStopped = Callable[[], bool]
@@ -107,7 +109,7 @@ class Stream(Generic[T]):
             with contextlib.suppress(Stopped):
                 self._consume()
         except BaseException as error:  # the consumer's to handle, and the thread lives on
-            self._finish(error)
+            self._finish(as_exception(error))
         else:
             self._finish(None)
 

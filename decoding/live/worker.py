@@ -18,6 +18,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from decoding.live.stream import IsStopped, Stream, Task
+from decoding.records.errors import as_exception, is_failure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -189,7 +190,9 @@ class Worker:
         try:
             if self._periodic is not None and not self.has_ended:
                 self._periodic()
-        except Exception:  # nobody waits for it who could be told, and the thread lives on
+        except BaseException as error:  # nobody waits for it who could be told
+            if not is_failure(error):
+                raise
             log.exception("A background task failed")
 
     def _fulfil(self, future: Future[R], call: Callable[[], R]) -> None:
@@ -200,7 +203,7 @@ class Worker:
         try:
             future.set_result(call())
         except BaseException as error:  # the caller's to handle, and the thread lives on
-            future.set_exception(error)
+            future.set_exception(as_exception(error))
         finally:
             # The traceback holds this frame: without this the two keep each other alive
             # until the garbage collector comes by.
