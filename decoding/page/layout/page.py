@@ -89,13 +89,12 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
                 )
                 with gr.Row(elem_id="examples"):
                     chips = [_chip(example) for example in examples()]
-            with gr.Column(elem_id="ask-run"):
-                with gr.Row(elem_id="run-buttons"):
-                    # The scripts allow it once the controls hold what the address asks for.
-                    generate = gr.Button(
-                        words["generate"], variant="primary", interactive=False, elem_id="generate"
-                    )
-                    stop = gr.Button(words["stop"], elem_id="stop")
+            with gr.Column(elem_id="ask-run"), gr.Row(elem_id="run-buttons"):
+                # The scripts allow it once the controls hold what the address asks for.
+                generate = gr.Button(
+                    words["generate"], variant="primary", interactive=False, elem_id="generate"
+                )
+                stop = gr.Button(words["stop"], elem_id="stop")
         View("summary", elem_id="summary")
         with gr.Accordion(words["settings"], open=False, elem_id="settings") as accordion:
             with gr.Row():
