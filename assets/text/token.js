@@ -39,7 +39,8 @@ export function paint(element, step, by = colouring()) {
 export function spoken(text, fallback) {
   if (hasInk(text)) return quoted(text);
   const blank = (signs) => ` ${say(`views.signs.${BLANKS[signs[0]]}`, { n: signs.length })} `;
-  return shortened(visible(text || fallback).replace(/␣+|⏎+|⇥+/g, blank).trim(), MOST_SPOKEN);
+  const signs = visible(text || fallback).replace(/␣+|⏎+|⇥+/g, blank);
+  return shortened(signs.replace(/ +/g, " ").trim(), MOST_SPOKEN);
 }
 
 /** A step's token as a sign: its text, or the bytes of a character that is not whole. */

@@ -36,8 +36,12 @@ UNSEEN_FOCUS = """() => {
       getComputedStyle(element);
     return [outlineStyle === "none" ? 0 : outlineWidth, boxShadow, borderColor, backgroundColor];
   };
-  const look = (element) =>
-    String([element, element.parentElement, element.parentElement.parentElement].map(edge));
+  // A field may show it by the frame around it.
+  const look = (element) => {
+    const around = [element];
+    while (around.length < 4) around.push(around.at(-1).parentElement ?? document.body);
+    return String(around.map(edge));
+  };
   return [...document.querySelectorAll(CAN)].filter((element) => {
     document.activeElement.blur();
     const isThere = element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
@@ -45,6 +49,28 @@ UNSEEN_FOCUS = """() => {
     element.focus({ preventScroll: true });
     return isThere && document.activeElement === element && look(element) === before;
   }).map((element) => element.outerHTML.slice(0, 120));
+}"""
+
+
+# Signs that stand in the styles only, where axe does not look, and are too faint to be read.
+FAINT_SIGNS = """() => {
+  const { Color, getBackgroundColor, getContrast } = axe.commons.color;
+  axe.setup(document.body);
+  const signs = [...document.querySelectorAll(".token:is(.unseen, .break)")];
+  const faint = signs.filter((token) => {
+    const { color, content, opacity } = getComputedStyle(token, "::before");
+    const [sign, paper] = [new Color(), getBackgroundColor(token)];
+    sign.parseString(color);
+    return content !== "none" && paper && (opacity !== "1" || getContrast(paper, sign) < 4.5);
+  });
+  axe.teardown();
+  return faint.map((token) => token.outerHTML);
+}"""
+# The last token's whole height, in the box that it is written into.
+IS_NEWEST_SEEN = """() => {
+  const box = document.querySelector("#token-stream").getBoundingClientRect();
+  const newest = [...document.querySelectorAll("#token-stream [data-token-index]")].at(-1);
+  return newest.getBoundingClientRect().bottom <= box.bottom + 1;
 }"""
 
 
@@ -89,8 +115,7 @@ def looks(page: Any) -> Iterator[str]:
 def states(page: Any) -> Iterator[str]:
     """A visitor's way through the states of the page; each is there when its name comes."""
     yield "empty"
-    page.fill("#prompt textarea", " ")
-    page.click("#generate")
+    page.click("#generate")  # with no prompt
     page.wait_for_selector("#status .view[data-state=error]")
     yield "error"
     page.click("#settings .label-wrap")
@@ -121,16 +146,19 @@ def states(page: Any) -> Iterator[str]:
 
 
 def test_axe_finds_nothing_wrong_in_any_state(page: Any) -> None:
-    found = {
-        f"{state}, {look}": wrong
-        for state in states(page)
-        for look in looks(page)
-        if (wrong := violations(page))
-    }
-    assert found == {}
+    found = {}
+    for state in states(page):
+        for look in looks(page):
+            found[f"{state}, {look}"] = violations(page)
+            if state == "branches side by side":
+                found[f"signs, {look}"] = page.evaluate(FAINT_SIGNS)
+    assert {where: wrong for where, wrong in found.items() if wrong} == {}
 
 
 def test_what_is_pointed_at_can_be_read_and_what_has_the_focus_be_seen(page: Any) -> None:
+    for folded in ("#settings", "#model"):
+        page.click(f"{folded} .label-wrap")
+    page.wait_for_selector("#model-dtype input")
     page.keyboard.press("Tab")
     assert page.evaluate(UNSEEN_FOCUS) == []
     for theme in THEMES:
@@ -142,7 +170,9 @@ def test_what_is_pointed_at_can_be_read_and_what_has_the_focus_be_seen(page: Any
 
 
 @pytest.mark.parametrize("size", [{"width": 1440, "height": 960}, NARROW], ids=["wide", "narrow"])
-def test_nothing_jumps(visit: Callable[..., Any], address: str, size: dict[str, int]) -> None:
+def test_nothing_jumps_and_the_newest_line_stays_in_sight(
+    visit: Callable[..., Any], address: str, size: dict[str, int]
+) -> None:
     page = visit(f"{address}?{urlencode(ASKED)}", viewport=size)
     page.evaluate(COUNT_SHIFTS)
     page.wait_for_selector("#generate:enabled")
@@ -157,3 +187,11 @@ def test_nothing_jumps(visit: Callable[..., Any], address: str, size: dict[str, 
     page.wait_for_function(f"decodingLive.store.steps.length === 40 && {ENDED}")
     page.wait_for_function(AT_REST)
     assert page.evaluate("window.shifts.sum") - before < 0.02
+
+    # As if no room were kept for what is said below the text.
+    page.add_style_tag(content="#sentence { min-height: 0 !important }")
+    page.fill("#prompt textarea", "A line\n" * 30)
+    page.click("#generate")
+    page.wait_for_function(f"decodingLive.store.prompt.length > 100 && {ENDED}")
+    frames_pass(page)
+    assert page.evaluate(IS_NEWEST_SEEN)

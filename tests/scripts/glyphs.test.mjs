@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hasInkless, isBreak, isUnseen, label, quoted, redirects, shortened, visible } from "../../assets/base/glyphs.js";
+import { hasInk, hasInkless, isBreak, isUnseen, label, quoted, redirects, shortened, visible } from "../../assets/base/glyphs.js";
 
 test("what leaves no ink is written out", () => {
   assert.equal(visible(" a\tb\n"), "␣a⇥b⏎");
@@ -21,6 +21,7 @@ test("tokens with no mark of their own are told apart from a line's end", () => 
   assert.deepEqual(["\n", "\t", " ", "a"].map(isUnseen), [false, false, false, false]);
   assert.deepEqual(["\n", " \n ", "a\n", " "].map(isBreak), [true, true, false, false]);
   assert.deepEqual(["a b", "ab"].map(hasInkless), [true, false]);
+  assert.deepEqual(["a b", " \n", "\u200b", ""].map(hasInk), [true, false, false, false]);
   assert.deepEqual(["\u202e", "a"].map(redirects), [true, false]);
 });
 

@@ -6,6 +6,9 @@ const texts = {
     tokens: "{n} tokens of {name}",
     tokens_one: "one token of {name}",
     only: "{missing} stays",
+    views: {
+      signs: { space_one: "space", line_break: "{n} line breaks", tab_one: "tab" },
+    },
   },
   "zh-TW": { plain: "字" },
 };

@@ -21,11 +21,13 @@ import app
 from decoding import LanguageModel, decode
 from decoding.live.model_source import ModelSource
 from decoding.page import app as page_app
+from decoding.page.files import ASSETS, STYLES
 from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.model_choice import Offer
 from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.settings import PAGE_SETTINGS, Limits
 from decoding.page.visitors import unread
+from decoding.page.serving import with_styles
 from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice
 from decoding.records.trace_file import LARGEST_BYTES
@@ -440,6 +442,16 @@ def test_headers_let_no_other_host_in(url):
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert "content-security-policy" in httpx.get(f"{url}live/page.js").headers
+
+
+def test_all_styles_come_with_the_page_and_with_no_other(url):
+    head, _, _ = httpx.get(url).text.rpartition("</head>")
+    for name in STYLES:
+        assert f'<link rel="stylesheet" href="live/{name}">' in head
+        assert httpx.get(f"{url}live/{name}").status_code == 200
+    assert {path.name for path in (ASSETS / "styles").iterdir()} == {Path(n).name for n in STYLES}
+    replay = b"<html><head></head><body></body></html>"
+    assert with_styles(replay) == replay
 
 
 def test_frames_are_allowed_where_the_operator_says():
