@@ -42,6 +42,9 @@ export function visible(text) {
 
 export const hasInkless = (text) => INKLESS.test(text);
 
+/** Whether there is anything in it that a reader sees. */
+export const hasInk = (text) => text.replace(INKLESS_ALL, "") !== "";
+
 /** No mark on the page at all: nothing, or nothing but control and format characters. */
 export const isUnseen = (text) => /^[\p{Cc}\p{Cf}\p{Cs}\p{Cn}\p{Co}\p{Zl}\p{Zp}]*$/u.test(text) && !/[\n\t]/.test(text);
 

@@ -44,7 +44,6 @@ export class Chart {
     this.drawnAt = -Infinity;
     this.size = null;
     this.shapes = [];
-    box.setAttribute("role", "img");
     this.plot = make("div", { className: "plot" });
     box.replaceChildren(this.plot);
     new ResizeObserver(([entry]) => {
@@ -69,6 +68,8 @@ export class Chart {
       { ...layout, ...this.size, autosize: false },
       { staticPlot: true, displayModeBar: false },
     );
+    // Before, there is no picture that could have a name.
+    this.box.setAttribute("role", "img");
     this.box.setAttribute("aria-label", text);
   }
 

@@ -1,4 +1,5 @@
 // What is out of sight is not drawn; it is drawn once, with all that changed, when it comes into sight.
+// Its words are there before: for who hears the page, and so that nothing moves when it is reached.
 
 /** `draw` as a view that draws only while `element` is on the screen. */
 export function whileSeen(element, draw) {
@@ -15,6 +16,6 @@ export function whileSeen(element, draw) {
   }
   return (kinds) => {
     for (const kind of kinds) missed.add(kind);
-    if (isSeen) catchUp();
+    if (isSeen || kinds.has("look")) catchUp();
   };
 }

@@ -131,7 +131,7 @@ export function caching(root, run) {
   const proof = make("p", { className: "verdict" });
   const [plain, other] = [keyEntry("plain"), keyEntry("other")];
   const box = make("div", { id: "caching-chart", tabIndex: 0 });
-  const textBox = make("div", { className: "marked-text", tabIndex: 0 });
+  const textBox = make("div", { className: "marked-text", role: "group", tabIndex: 0 });
   const frame = jobPanel(
     root, run, KIND,
     make("div", { className: "numbers" }, table, proof),

@@ -104,7 +104,7 @@ export function precision(root, run) {
   const note = make("p", { className: "verdict" });
   const keys = [keyEntry("plain"), keyEntry("other")];
   const box = make("div", { id: "precision-chart", tabIndex: 0 });
-  const textBox = make("div", { className: "marked-text", tabIndex: 0 });
+  const textBox = make("div", { className: "marked-text", role: "group", tabIndex: 0 });
   const frame = jobPanel(
     root, run, KIND,
     make("div", { className: "numbers" }, table, note),

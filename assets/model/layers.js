@@ -157,7 +157,6 @@ export function layers(root, run) {
   const reading = make("p", { className: "reading" }, total, make("br"), computed, make("br"), held);
   const svg = draw("svg", { "aria-hidden": "true" });
   const box = make("div", { id: "layers-chart", tabIndex: 0 }, make("div", { className: "layers-scroll" }, svg));
-  box.setAttribute("role", "img");
   const [pointed, key] = [make("p", { className: "reading one-line pointed" }), make("p", { className: "key" })];
   root.replaceChildren(make("header", {}, title, detail), empty, reading, box, pointed, key);
   let columns = [];
@@ -202,7 +201,10 @@ export function layers(root, run) {
     write(total, measured(step));
     write(computed, formula(run.model, step));
     write(held, allocator(run.model, step));
-    if (!run.isRunning) box.setAttribute("aria-label", summaryInWords(shown, stored, step.kv[0]));
+    if (!run.isRunning || !box.hasAttribute("role")) {
+      box.setAttribute("role", "img");
+      box.setAttribute("aria-label", summaryInWords(shown, stored, step.kv[0]));
+    }
     point();
   };
 }

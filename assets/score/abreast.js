@@ -22,7 +22,7 @@ class Side {
   constructor(name) {
     this.name = name;
     this.heading = make("h3");
-    this.box = make("div", { className: "marked-text scored-text", tabIndex: 0 });
+    this.box = make("div", { className: "marked-text scored-text", role: "group", tabIndex: 0 });
     this.marked = new MarkedText(this.box);
     this.element = make("div", {}, this.heading, this.box);
     this.at = [];

@@ -30,11 +30,12 @@ function numbers(p, q) {
 
 const rankOf = ({ rank }) => (rank === null ? "–" : count(rank));
 
-function spoken(entry, key) {
-  const { text, p, q } = entry;
-  const rank = rankOf(entry);
-  const after = q > 0 ? percent(q) : say("views.inspector.cut");
-  return say(`views.inspector.${key}`, { token: visible(text || "∅"), p: percent(p), after, rank });
+const unseen = (text) => make("span", { className: "unseen-text" }, text);
+
+/** The rank as a number; whoever hears it is told what it is. */
+function rank(entry) {
+  const [before, after] = say("views.inspector.spoken_rank").split("{rank}");
+  return [unseen(before), make("span", { className: "rank" }, rankOf(entry)), unseen(after)];
 }
 
 function signs({ isOwn, isNext }) {
@@ -49,15 +50,14 @@ function row(entry, top, isAllowed) {
     "button",
     { type: "button", className: "go" },
     signs(entry),
-    make("span", { className: "rank" }, rankOf(entry)),
+    ...rank(entry),
     tokenName(entry.text),
     bars(entry.p, entry.q, top),
     numbers(entry.p, entry.q),
   );
   const once = make("button", { type: "button", className: "once", title: say("views.inspector.once_help") }, "+1");
+  once.append(unseen(` ${shortened(visible(entry.text || "∅"), MOST_SHOWN)}`));
   go.title = say("views.inspector.go_help");
-  go.setAttribute("aria-label", spoken(entry, "go_label"));
-  once.setAttribute("aria-label", spoken(entry, "once_label"));
   for (const button of [go, once]) {
     button.dataset.tokenId = entry.id;
     button.tabIndex = -1;

@@ -1,6 +1,6 @@
 // The text: the prompt's tokens, then the new ones, each coloured by its surprisal or its rank.
 
-import { quoted } from "../base/glyphs.js";
+import { hasInk } from "../base/glyphs.js";
 import { Lines } from "../base/lines.js";
 import { make, write } from "../base/make.js";
 import { percent, say } from "../base/words.js";
@@ -10,7 +10,7 @@ import { colouringChoice, legend } from "./legend.js";
 import { markBar } from "./markbar.js";
 import { Marks } from "./marks.js";
 import { sentenceAt } from "./sentence.js";
-import { paint, tokenElement } from "./token.js";
+import { paint, spoken, tokenElement } from "./token.js";
 
 function streamToken(kind, index, text, isSpecial, fallback) {
   const element = tokenElement(text, { isSpecial: Boolean(isSpecial), fallback });
@@ -27,10 +27,16 @@ function ownFrom(run) {
 
 /** What is read out of a token; "" where that is its text. */
 function optionWords(step, isPinned, isMarked) {
-  const text = quoted(step.t || pieceOf(step));
-  if (!isPinned) return isMarked ? say("views.marks.option", { text }) : "";
+  const text = spoken(step.t, pieceOf(step));
+  const name = hasInk(step.t) ? "" : text;
+  if (!isPinned) return isMarked ? say("views.marks.option", { text }) : name;
   const told = say(step.f ? "views.stream.forced" : "views.stream.option", { text, p: percent(step.p), rank: step.r });
   return isMarked ? say("views.marks.option", { text: told }) : told;
+}
+
+function nameOption(element, words) {
+  if (words) element.setAttribute("aria-label", words);
+  else element.removeAttribute("aria-label");
 }
 
 export function textPanel(root, run) {
@@ -53,7 +59,9 @@ export function textPanel(root, run) {
   box.append(promptBox, newBox);
   root.replaceChildren(make("header", {}, title, choice, toggle), empty, box, footer, sentence, live);
 
+  const signOf = ([, , , piece]) => piece || "∅";
   const promptLines = new Lines(promptBox);
+  const prompted = [];
   const newLines = new Lines(newBox);
   const elements = [];
   const marks = new Marks(elements, tellOption);
@@ -96,9 +104,15 @@ export function textPanel(root, run) {
   }
 
   function tellOption(index) {
-    const words = optionWords(run.steps[index], index === run.pinned, marks.isMarked(index));
-    if (words) elements[index].setAttribute("aria-label", words);
-    else elements[index].removeAttribute("aria-label");
+    nameOption(elements[index], optionWords(run.steps[index], index === run.pinned, marks.isMarked(index)));
+  }
+
+  // A token that leaves no ink is read out as its signs.
+  function tellPrompted() {
+    prompted.forEach((element, i) => {
+      const [, text] = run.prompt[i];
+      nameOption(element, hasInk(text) ? "" : spoken(text, signOf(run.prompt[i])));
+    });
   }
 
   /** All tokens anew, after the reader chose what their colours tell. */
@@ -134,12 +148,16 @@ export function textPanel(root, run) {
       write(subtitle, say("views.stream.subtitle"));
       toggle.textContent = say("views.stream.show_all");
       toggle.title = say("views.stream.show_all_help");
+      toggle.setAttribute("aria-label", toggle.title);
       box.setAttribute("aria-label", say("views.stream.title"));
       promptBox.setAttribute("aria-label", say("views.stream.prompt"));
       newBox.setAttribute("aria-label", say("views.stream.new"));
       empty.textContent = say("views.stream.empty");
     }
-    if (kinds.has("run")) promptLines.clear();
+    if (kinds.has("run")) {
+      promptLines.clear();
+      prompted.length = 0;
+    }
     if (kinds.has("run") || kinds.has("branch")) {
       for (const element of elements.splice(run.partedAt)) element.remove();
       marks.cut(elements.length, run.steps);
@@ -147,10 +165,13 @@ export function textPanel(root, run) {
       isAtEnd = true;
     }
     if (kinds.has("head") && !promptBox.firstChild) {
-      run.prompt.forEach(([, text, isSpecial, piece], i) =>
-        promptLines.add(streamToken("promptIndex", i, text, isSpecial, piece || "∅"), text),
-      );
+      run.prompt.forEach((token, i) => {
+        const [, text, isSpecial] = token;
+        prompted.push(streamToken("promptIndex", i, text, isSpecial, signOf(token)));
+        promptLines.add(prompted[i], text);
+      });
     }
+    if (kinds.has("head") || kinds.has("look")) tellPrompted();
     const own = ownFrom(run);
     if (kinds.has("branch")) elements.forEach((element, i) => element.classList.toggle("own", i >= own));
     if (kinds.has("steps") && elements.length < run.steps.length) {
@@ -163,10 +184,9 @@ export function textPanel(root, run) {
         marks.add(step);
         newLines.add(element, step.t);
       }
-      if (isAtEnd && run.pinned === null) box.scrollTop = box.scrollHeight;
     }
     if (paintedBy !== colouring()) repaint();
-    if (kinds.has("look")) elements.forEach((_, i) => marks.isMarked(i) && tellOption(i));
+    if (kinds.has("look")) elements.forEach((_, i) => tellOption(i));
     if (kinds.has("look") || kinds.has("colouring")) drawColours.forEach((draw) => draw());
     const hasText = run.prompt.length + run.steps.length > 0;
     root.classList.toggle("is-empty", !hasText);
@@ -175,6 +195,8 @@ export function textPanel(root, run) {
       write(sentence, sentenceAt(run, run.cursor));
       drawMarks();
     }
+    // Last, as what is said below may have taken room from the text; under a pointer only for new tokens.
+    if (isAtEnd && (run.follows || (kinds.has("steps") && run.pinned === null))) box.scrollTop = box.scrollHeight;
     if (kinds.has("state") || kinds.has("look")) {
       const isDone = hasText && !run.isRunning;
       const done = run.steps.at(-1)?.ph === "score" ? "views.marks.scored" : "views.stream.done";

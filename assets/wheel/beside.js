@@ -27,7 +27,7 @@ class Column {
     this.name = make("h3");
     this.figures = make("p", { className: "reading" });
     this.place = make("p", { className: "reading" });
-    this.text = make("p", { className: "text", tabIndex: 0 });
+    this.text = make("p", { className: "text", role: "group", tabIndex: 0 });
     this.box = make("div", {}, this.name, this.figures, this.place, this.text);
   }
 

@@ -10,12 +10,12 @@ from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from decoding.core.templates import render_chat
 from decoding.core.tokenize import check_unicode, tokenize
 from decoding.records.errors import PromptError
 
 # What a template writes between turns is read off a chat of these.
 _PROBES = ("qzvauser", "qzvbanswer", "qzvcuser", "qzvdanswer")
-_MOST_TOLD = 300  # characters of what a template says of the messages
 # What `apply_chat_template` names among its own arguments and hands to the template.
 _TEMPLATES_OWN = ("tools", "documents", "kwargs")
 _guards: WeakKeyDictionary[Any, tuple[str, re.Pattern[str] | None]] = WeakKeyDictionary()
@@ -77,18 +77,13 @@ def _rendered(
     if last.get("role") == "assistant" and last.get("content") == "":
         messages, last = before, {}
     continues = last.get("role") == "assistant" and bool(last.get("content"))
-    try:
-        text: str = tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=not continues,
-            continue_final_message=continues,
-            **template_kwargs,
-        )
-    except Exception as error:  # a template is a model's own program, and raises what it likes
-        told = str(error) or type(error).__name__
-        raise PromptError(f"The chat template refused the messages: {told[:_MOST_TOLD]}") from error
-    return text
+    return render_chat(
+        tokenizer,
+        messages,
+        add_generation_prompt=not continues,
+        continue_final_message=continues,
+        **template_kwargs,
+    )
 
 
 def _guarded(value: Any, guard: re.Pattern[str] | None, mark: str) -> Any:
@@ -148,8 +143,10 @@ def _between_turns(tokenizer: Any) -> list[str]:
     roles = ("user", "assistant", "user", "assistant")
     chat = [{"role": role, "content": text} for role, text in zip(roles, _PROBES, strict=True)]
     try:
-        text = tokenizer.apply_chat_template(chat, tokenize=False)
-    except Exception:  # then what it writes is not known, and the special tokens are what there is
+        text = render_chat(tokenizer, chat)
+    except (
+        PromptError
+    ):  # then what it writes is not known, and the special tokens are what there is
         return []
     places = [(text.find(probe), text.find(probe) + len(probe)) for probe in _PROBES]
     if any(start < 0 for start, _end in places):

@@ -9,9 +9,13 @@ from weakref import WeakKeyDictionary
 
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from decoding.core.tokenize import tokenize
+from decoding.records.errors import PromptError
+
 REPLACEMENT = "\ufffd"
 _MAX_PENDING = 16  # a character has at most 4 bytes: what stays broken longer is not incomplete
 _BYTE_OF = {character: byte for byte, character in bytes_to_unicode().items()}
+_anchors: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
 _token_texts: WeakKeyDictionary[Any, dict[int, str]] = WeakKeyDictionary()
 
 
@@ -114,7 +118,7 @@ def token_text(tokenizer: Any, token_id: int) -> str:
 
 
 def _token_text(tokenizer: Any, token_id: int) -> str:
-    anchor = _anchor_id(tokenizer)
+    anchor = anchor_id(tokenizer)
     before = detokenize(tokenizer, anchor)
     text = detokenize(tokenizer, [*anchor, token_id])
     # A decoder strips the space of a text's first token, so the token is given a neighbour.
@@ -123,9 +127,14 @@ def _token_text(tokenizer: Any, token_id: int) -> str:
     return _with_bytes_shown(piece) if REPLACEMENT in text and REPLACEMENT not in piece else text
 
 
-def _anchor_id(tokenizer: Any) -> list[int]:
-    ids: list[int] = tokenizer.encode("a", add_special_tokens=False)[-1:]
-    return ids
+def anchor_id(tokenizer: Any) -> list[int]:
+    """The token of an ordinary letter, before which others are put; none where there is none."""
+    if tokenizer not in _anchors:
+        try:
+            _anchors[tokenizer] = tokenize(tokenizer, "a", add_special_tokens=False)[-1:]
+        except PromptError:
+            _anchors[tokenizer] = []
+    return _anchors[tokenizer]
 
 
 def _with_bytes_shown(piece: str) -> str:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from decoding.records.errors import as_exception
+
 T = TypeVar("T")
 Task = Callable[[], bool | None]  # true: it has had its turn, and more is to come
 IsStopped = Callable[[], bool]
@@ -130,7 +132,7 @@ class Stream(Generic[T]):
                 if self._consume():
                     return True
         except BaseException as error:  # the consumer's to handle, and the thread lives on
-            self._finish(error)
+            self._finish(as_exception(error))
         else:
             self._finish(None)
         return False

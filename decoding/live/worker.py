@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 from decoding.live.line import SECONDS_A_TURN, Line, Waiting
 from decoding.live.stream import IsStopped, Stream, Task
+from decoding.records.errors import as_exception, is_failure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -223,7 +224,9 @@ class Worker:
         try:
             if self._periodic is not None and not self.has_ended:
                 self._periodic()
-        except Exception:  # nobody waits for it who could be told, and the thread lives on
+        except BaseException as error:  # nobody waits for it who could be told
+            if not is_failure(error):
+                raise
             log.exception("A background task failed")
 
     def _fulfil(self, future: Future[R], call: Callable[[], R]) -> None:
@@ -234,7 +237,7 @@ class Worker:
         try:
             future.set_result(call())
         except BaseException as error:  # the caller's to handle, and the thread lives on
-            future.set_exception(error)
+            future.set_exception(as_exception(error))
         finally:
             # The traceback holds this frame: without this the two keep each other alive
             # until the garbage collector comes by.

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from decoding.page.files import ASSETS, PLOTLY
+from decoding.page.files import ASSETS, PLOTLY, STYLES
 from decoding.page.incoming.arrivals import UPLOAD, Arrivals
 from decoding.page.incoming.bodies import json_bytes
 from decoding.page.incoming.hosts import Hosts
@@ -124,6 +124,7 @@ class SafetyHeaders:
 
     No inline script runs but those that the server itself put into the page: their hashes
     are in the policy, so text that became markup by some mistake stays dead.
+    Gradio's page is given its styles on the way, as it is held back anyway.
     """
 
     def __init__(self, app: ASGIApp, frame_ancestors: tuple[str, ...] = ()) -> None:
@@ -147,8 +148,9 @@ class SafetyHeaders:
                 held.append(message)
                 if message.get("more_body"):
                     return
-                body = b"".join(part.get("body", b"") for part in held[1:])
+                body = with_styles(b"".join(part.get("body", b"") for part in held[1:]))
                 self._set_headers(MutableHeaders(scope=held[0]), script_hashes(body))
+                MutableHeaders(scope=held[0])["Content-Length"] = str(len(body))
                 await send(held[0])
                 held.clear()
                 message = {"type": "http.response.body", "body": body}
@@ -162,6 +164,19 @@ class SafetyHeaders:
         headers["Referrer-Policy"] = "no-referrer"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+
+
+def with_styles(page: bytes) -> bytes:
+    """Gradio's page with the styles in the head that it is sent with; another page as it is.
+
+    Gradio adds to a head only when its scripts run, and draws its controls without waiting for
+    what it added.
+    """
+    if b"<gradio-app" not in page:
+        return page
+    before, end, after = page.rpartition(b"</head>")
+    links = (f'<link rel="stylesheet" href="{FILES_ADDRESS}/{name}">' for name in STYLES)
+    return before + "".join(links).encode() + end + after
 
 
 def _is_page(start: Message) -> bool:

@@ -14,12 +14,41 @@ DecodingError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
+
+# Messages quote what files, templates and servers say, which may be of any length.
+MOST_CHARACTERS = 1_000
+MOST_IN_A_VALUE = 300
+_BREAKS = re.compile(r"\s*[\n\v\f\r\x85\u2028\u2029]\s*")
+
+
+def bounded(text: str, most: int = MOST_CHARACTERS) -> str:
+    """A text on one line; one that is longer than so many characters without its middle."""
+    tail = most // 3
+    short = text if len(text) <= most else f"{text[: most - tail - 3]} … {text[-tail:]}"
+    return _BREAKS.sub(" ", short)
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether an error is a failure and nobody's wish to end; a panic in Rust is no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def as_exception(error: BaseException) -> BaseException:
+    """The error; a panic as an Exception, which every handler of failures sees."""
+    if isinstance(error, Exception) or not is_failure(error):
+        return error
+    found = RuntimeError(bounded(f"{type(error).__name__}: {error}"))
+    found.__cause__ = error
+    return found
 
 
 class DecodingError(Exception):
     """Something the user can act on; the message says what was wrong and what to do.
+
+    It is one line of at most `MOST_CHARACTERS`.
 
     Attributes:
         message_key: what a page in another language looks the message up by; `None` where there
@@ -30,9 +59,16 @@ class DecodingError(Exception):
     message_key: str | None = None
     message_values: Mapping[str, Any] = {}
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(bounded(message))
+
     def worded(self, key: str, /, **values: Any) -> Self:
         """Gives the message a key; returns the error."""
-        self.message_key, self.message_values = key, values
+        self.message_key = key
+        self.message_values = {
+            name: bounded(value, MOST_IN_A_VALUE) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
         return self
 
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from transformers import PreTrainedTokenizerFast
 
-from decoding.core.detokenizer import REPLACEMENT, token_text
+from decoding.core.detokenizer import REPLACEMENT, anchor_id, token_text
 
 _BATCH = 16_384  # sequences that are detokenized at once
 _GRADES = 7
@@ -100,7 +100,7 @@ def _texts(tokenizer: Any, size: int) -> list[str]:
         return [token_text(tokenizer, token_id) for token_id in range(size)]
     core = tokenizer.backend_tokenizer
     # A neighbour as in `token_text`, because a decoder strips a text's first space.
-    neighbour = tokenizer.encode("a", add_special_tokens=False)[-1:]
+    neighbour = anchor_id(tokenizer)
     before = core.decode(neighbour, skip_special_tokens=False)
     texts: list[str] = []
     for start in range(0, size, _BATCH):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from decoding.core.detokenizer import Detokenizer
+from decoding.core.tokenize import tokenized
 
 
 def covered_bytes(
@@ -31,13 +32,13 @@ def covered_bytes(
         return sizes
     if not getattr(tokenizer, "is_fast", False):
         return None
-    encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
-    if list(encoded["input_ids"]) != list(ids):
+    own_ids, offsets = tokenized(tokenizer, text, add_special_tokens=True, offsets=True)
+    if own_ids != list(ids):
         return None
-    own = [number for number, (start, end) in enumerate(encoded["offset_mapping"]) if end > start]
+    own = [number for number, (start, end) in enumerate(offsets) if end > start]
     sizes, done = [0] * len(ids), 0
     for number in own:
-        end = len(text) if number == own[-1] else encoded["offset_mapping"][number][1]
+        end = len(text) if number == own[-1] else offsets[number][1]
         sizes[number] = len(text[done:end].encode())
         done = max(done, end)
     return sizes

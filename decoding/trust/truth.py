@@ -13,8 +13,10 @@ from decoding.core.detokenizer import detokenize
 from decoding.core.generation import prepare_generation
 from decoding.core.inference import OnPrefill, free_cache, infer
 from decoding.core.prompts import Prompt, prompt_token_ids
+from decoding.core.templates import render_chat
+from decoding.core.tokenize import tokenize
 from decoding.records.answers import TruthOpinion
-from decoding.records.errors import GenerationConfigError, LogitsError
+from decoding.records.errors import GenerationConfigError, LogitsError, PromptError
 
 if TYPE_CHECKING:
     from decoding.core.language_model import LanguageModel
@@ -107,16 +109,18 @@ def _around_message(tokenizer: Any) -> tuple[str, str]:
     if not getattr(tokenizer, "chat_template", None):
         return "", ""
     mark = "\u2402message\u2403"
-    rendered = tokenizer.apply_chat_template(
-        [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True
-    )
-    before, _mark, after = str(rendered).partition(mark)
+    try:
+        text = render_chat(
+            tokenizer, [{"role": "user", "content": mark}], add_generation_prompt=True
+        )
+    except PromptError:  # then there is no prompt that it made
+        return "", ""
+    before, _mark, after = text.partition(mark)
     return before, after
 
 
 def _first_ids(lm: LanguageModel, spellings: Sequence[str]) -> set[int]:
-    encode = lm.tokenizer.encode
-    return {encode(spelling, add_special_tokens=False)[0] for spelling in spellings}
+    return {tokenize(lm.tokenizer, spelling, add_special_tokens=False)[0] for spelling in spellings}
 
 
 @torch.inference_mode()

@@ -27,17 +27,6 @@ from decoding.page.serving import FILES_ADDRESS
 from decoding.page.texts import DEFAULT_LANGUAGE, evaluation, examples, texts
 
 SCRIPTS = ("page.js", "controls.js")
-STYLES = (
-    "styles/page.css",
-    "styles/memory.css",
-    "styles/wheel.css",
-    "styles/keys.css",
-    "styles/inspector.css",
-    "styles/trace.css",
-    "styles/trust.css",
-    "styles/score.css",
-    "styles/marks.css",
-)
 
 
 @dataclass
@@ -102,15 +91,14 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
                 )
                 with gr.Row(elem_id="examples"):
                     chips = [_chip(example) for example in examples()]
-            with gr.Column(elem_id="ask-run"):
-                with gr.Row(elem_id="run-buttons"):
-                    # The scripts allow it once the controls hold what the address asks for,
-                    # and the other one while something runs.
-                    generate = gr.Button(
-                        words["generate"], variant="primary", interactive=False, elem_id="generate"
-                    )
-                    stop = gr.Button(words["stop"], interactive=False, elem_id="stop")
-                View("summary", elem_id="summary")
+            with gr.Column(elem_id="ask-run"), gr.Row(elem_id="run-buttons"):
+                # The scripts allow it once the controls hold what the address asks for,
+                # and the other one while something runs.
+                generate = gr.Button(
+                    words["generate"], variant="primary", interactive=False, elem_id="generate"
+                )
+                stop = gr.Button(words["stop"], interactive=False, elem_id="stop")
+        View("summary", elem_id="summary")
         with gr.Accordion(words["settings"], open=False, elem_id="settings") as accordion:
             with gr.Row():
                 chat = gr.Checkbox(
@@ -187,17 +175,15 @@ def _control(setting: Setting) -> gr.components.Component:
 
 
 def head(limits: Limits) -> str:
-    """What the page's `<head>` loads: the words, Plotly's own script, and the page's scripts."""
+    """What Gradio adds to the page's `<head>`: words, Plotly's own script, the page's scripts."""
     shown = [_within(example, limits) for example in examples()]
     modules = "".join(
         f'<script type="module" src="{FILES_ADDRESS}/{name}"></script>' for name in SCRIPTS
     )
-    styles = "".join(f'<link rel="stylesheet" href="{FILES_ADDRESS}/{name}">' for name in STYLES)
     return (
         f"{_data('decoding-live-texts', texts())}{_data('decoding-live-examples', shown)}"
         f"{_data('decoding-live-catalogue', [asdict(entry) for entry in catalogue()])}"
         f"{_data('decoding-live-evaluation', evaluation())}"
-        f"{styles}"
         f'<script src="{FILES_ADDRESS}/plotly.min.js" defer></script>{modules}'
     )
 

@@ -157,7 +157,8 @@ def test_a_switch_from_its_place_in_line_to_the_new_models_facts(scripted):
     assert (loading["progress"], loading["message"]["key"]) == ([1, 4], "loading_load")
     model.may_load.set()
     last = read(frames)[-1]
-    assert (last["state"], last["model"]["name"], last["message"]) == ("ready", "m", None)
+    assert (last["state"], last["model"]["name"]) == ("ready", "m")
+    assert last["message"] == {"key": "model_loaded", "args": {"name": "m", "form": "float32"}}
     assert {loading["run"], last["run"]} == {""}
     assert loading["switch"] is last["switch"] is True
     assert (switches.queue.streams, len(switches._newest)) == ({}, 0)
