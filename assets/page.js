@@ -21,6 +21,7 @@ import { modelFacts } from "./model/model.js";
 import { Address } from "./run/address.js";
 import { expectAnswer, heard } from "./run/answer.js";
 import { draws, inForce, precisionOf, valueOf } from "./run/config.js";
+import { Connection } from "./run/connection.js";
 import { readFrame } from "./run/frame.js";
 import { request, wanted } from "./run/request.js";
 import { createRun } from "./run/run.js";
@@ -37,6 +38,7 @@ import { takeOrder, wheel } from "./wheel/wheel.js";
 
 const run = createRun();
 const address = new Address(run);
+const connection = new Connection(run, window.gradio_config?.app_id);
 const inspection = new Inspection(run);
 
 const NAMES = { en: "English", "zh-TW": "繁體中文" };
@@ -155,7 +157,7 @@ let isAddressHeard = false;
 
 /** Takes what Gradio's controls hold; nothing is known of them before the address had its say. */
 function takeSettings(settings) {
-  if (!isAddressHeard) address.fill(settings).then(showSettings, reportError);
+  if (!isAddressHeard) address.fill(settings, connection.draft()).then(showSettings, reportError);
   else if (run.settings !== null) showSettings(settings);
   isAddressHeard = true;
 }
@@ -208,3 +210,4 @@ window.decodingLive = {
 applyTheme();
 applyLanguage();
 flush();
+connection.watch();

@@ -107,12 +107,12 @@ export class Address {
   }
 
   /**
-   * Has the page's controls take what the address asks for. Kept once they have: what each of these
-   * `settings` is then.
+   * Has the page's controls take what the address asks for, or what a `draft` holds. Kept once they
+   * have: what each of these `settings` is then.
    */
-  async fill(settings) {
+  async fill(settings, draft = {}) {
     this.linked = madeBy(location.search);
-    const given = await beginWith(wantedBy(location.search, settings));
+    const given = await beginWith({ ...wantedBy(location.search, settings), ...draft });
     this.run.touch("state");
     return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, given[name] ?? value]));
   }

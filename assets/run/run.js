@@ -21,6 +21,7 @@ class Run extends Watched {
   message = null;
   refusal = null;
   told = null;
+  lost = null;
   progress = null;
   model = null;
   loaded = null;

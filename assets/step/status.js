@@ -27,7 +27,7 @@ function values(step, run) {
 
 /** The state of the run in words; null where the numbers say it all. */
 function note(run, address) {
-  const message = run.switching?.message ?? run.message ?? run.refusal ?? run.told;
+  const message = run.lost ?? run.switching?.message ?? run.message ?? run.refusal ?? run.told;
   if (message) {
     const { key, args = {} } = message;
     return say(`messages.${key}`, args);
@@ -83,7 +83,7 @@ export function status(root, run, address) {
     bar.hidden = !isMeasured;
     if (isMeasured) bar.value = done / total;
     bar.setAttribute("aria-label", isMeasured ? `${count(done)} / ${count(total)}` : "");
-    root.dataset.state = run.refusal ? "error" : run.state || "ready";
+    root.dataset.state = run.refusal || run.lost ? "error" : run.state || "ready";
     document.body.dataset.modelState = run.switching ? "loading" : "ready";
     document.body.dataset.workState = isJobRunning() ? "running" : "ready";
     document.body.dataset.runState = run.isRunning ? "running" : run.state || "ready";

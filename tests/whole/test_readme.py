@@ -94,7 +94,7 @@ def test_the_pages_options_are_those_of_its_table() -> None:
     offered = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", told, re.MULTILINE))
     rows = re.findall(r"^\| (`--[^|]+) \|", section(room("page"), "Running the page"), re.MULTILINE)
     named = {option for row in rows for option in re.findall(r"--[a-z-]+", row)}
-    assert named - {"--no-any-model"} == offered - {"--help"}
+    assert named - {"--no-any-model", "--no-trust-proxy"} == offered - {"--help"}
 
 
 def test_the_front_page_is_short() -> None:
