@@ -26,8 +26,8 @@ from decoding.page.layout.events import SETTING_NAMES
 from decoding.page.requests.model_choice import Offer
 from decoding.page.requests.readers import read_request, read_score_request
 from decoding.page.requests.settings import PAGE_SETTINGS, Limits
-from decoding.page.visitors import unread
 from decoding.page.serving import with_styles
+from decoding.page.visitors import unread
 from decoding.records.errors import ModelLoadError
 from decoding.records.requests import ModelChoice
 from decoding.records.trace_file import LARGEST_BYTES
