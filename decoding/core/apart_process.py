@@ -36,8 +36,8 @@ def render(arguments: dict[str, Any], most_characters: int) -> str:
     """
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    rendered, _ = render_jinja_template(**arguments)
-    text = str(rendered[0])
+    rendered: Any = render_jinja_template(**arguments)
+    text = str(rendered[0][0])
     if len(text) > most_characters:
         raise OverrunError(f"made {len(text):,} characters of the messages")
     return text

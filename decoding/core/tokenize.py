@@ -78,8 +78,9 @@ def _apart(
     tokenizer: Any, text: str, add_special_tokens: bool
 ) -> tuple[list[int], list[tuple[int, int]]]:
     core = tokenizer.backend_tokenizer
+    name = _name(tokenizer)
     arguments = {
-        "name": _name(tokenizer),
+        "name": name,
         "core": None,
         "text": text,
         "add_special_tokens": add_special_tokens,
@@ -90,7 +91,7 @@ def _apart(
         MEMORY_BYTES,
         BYTES_A_CHARACTER * len(text) + MORE_BYTES,
     )
-    once = Once(arguments["name"], lambda: {"core": core.to_str()})
+    once = Once(name, lambda: {"core": core.to_str()})
     found = apart.ask("encode", arguments, bounds, once)
     return found["ids"], [(start, end) for start, end in found["offsets"]]
 
