@@ -122,6 +122,8 @@ export function forecast(root, run) {
   const text = make("p", { className: "reading" });
   const box = make("div", { id: "forecast-chart", tabIndex: 0 });
   root.replaceChildren(make("header", {}, title, detail), empty, text, box);
+  // Until it comes into sight there is no chart, rather than one without lines.
+  root.classList.add("is-empty");
   const known = () => (run.loaded?.cache_layers?.length ? run.loaded : null);
   const chart = new Chart(box, () => {
     const drawn = known() ? figure(known(), run) : { data: [], layout: baseLayout() };
