@@ -40,6 +40,7 @@ export class Connection {
   /** Says that no server answers; has the page loaded anew where another one does. */
   async look() {
     const { run } = this;
+    if (this.server === undefined) return; // a file of its own, which no server has to do with
     const now = await serverNow();
     const lost = now === null ? LOST : null;
     if (run.lost !== lost) {

@@ -12,7 +12,7 @@ from decoding.live.kept_sessions import KeptSession, SessionRegistry
 from decoding.live.model_source import ModelSource
 from decoding.live.orders import begin, given_run, go_on, inspect
 from decoding.live.shared_model import SharedModel
-from decoding.live.stream import IsStopped, Stream
+from decoding.live.stream import TIME_FOR_OTHERS, IsStopped, Stream
 from decoding.live.zero_gpu import Steps, lent_steps, returned_steps
 from decoding.records.errors import SessionError
 from decoding.records.requests import (
@@ -96,7 +96,7 @@ class LiveModel:
         """
         kept = self._sessions.expect(key)
 
-        def start(is_stopped: IsStopped) -> Iterator[Event | None]:
+        def start(is_stopped: IsStopped) -> Iterator[Event]:
             look_up = until_left(on_prefill, is_stopped, kept)
             return until_paused(self._events(key, kept, request, look_up, steps), kept, 0)
 
@@ -114,7 +114,7 @@ class LiveModel:
         """
         kept = self._sessions.expect(key)
 
-        def start(is_stopped: IsStopped) -> Iterator[Event | None]:
+        def start(is_stopped: IsStopped) -> Iterator[Event]:
             look_up = until_left(on_prefill, is_stopped, kept)
             return until_paused(self._scored(key, kept, request, look_up), kept, 0)
 
@@ -131,7 +131,7 @@ class LiveModel:
         kept = self._sessions.find(key)
         pauses = 0 if kept is None else kept.pauses
 
-        def start(is_stopped: IsStopped) -> Iterator[RunStep | None]:
+        def start(is_stopped: IsStopped) -> Iterator[RunStep]:
             kept = self._kept(key)
             look_up = until_left(on_prefill, is_stopped, kept, pauses)
             return until_paused(self._more(key, kept, order, look_up), kept, pauses)
@@ -182,7 +182,7 @@ class LiveModel:
         request: RunRequest,
         on_prefill: OnPrefill,
         steps: int | None,
-    ) -> Iterator[Event | None]:
+    ) -> Iterator[Event]:
         from decoding.core.description import run_head
         from decoding.core.prompts import prompt_token_ids
 
@@ -200,7 +200,7 @@ class LiveModel:
 
     def _scored(
         self, key: str, kept: KeptSession, request: ScoreRequest, on_prefill: OnPrefill
-    ) -> Iterator[Event | None]:
+    ) -> Iterator[Event]:
         from decoding.core.description import run_head
         from decoding.strategies.scoring import score, scored_ids
 
@@ -225,9 +225,9 @@ class LiveModel:
         kept: KeptSession,
         session: DecodingSession,
         head: RunHead,
-        steps: Iterator[DecodingStep | None],
+        steps: Iterator[DecodingStep],
         on_prefill: OnPrefill,
-    ) -> Iterator[Event | None]:
+    ) -> Iterator[Event]:
         kept.begin(session, session.lm)
         with kept.running(on_prefill):
             self._sessions.keep(key, kept)
@@ -238,7 +238,7 @@ class LiveModel:
 
     def _more(
         self, key: str, kept: KeptSession, order: ContinueOrder, on_prefill: OnPrefill
-    ) -> Iterator[RunStep | None]:
+    ) -> Iterator[RunStep]:
         session = kept.attach(self.shared.loaded())
         with kept.running(on_prefill):
             if order.known is not None:
@@ -268,16 +268,14 @@ class LiveModel:
         return None if kept is None else kept.session
 
 
-def _begun(session: DecodingSession, steps: int | None) -> Iterator[DecodingStep | None]:
-    """The steps of a run; before them, while its prompt is read, `None`: time for others."""
+def _begun(session: DecodingSession, steps: int | None) -> Iterator[DecodingStep]:
+    """The steps of a run; before them, while its prompt is read in parts, time for others."""
     for _ in session.read_ahead():
-        yield None
+        yield TIME_FOR_OTHERS
     yield from session.run(steps)
 
 
-def _recorded(
-    session: DecodingSession, steps: Iterator[DecodingStep | None]
-) -> Iterator[RunStep | None]:
+def _recorded(session: DecodingSession, steps: Iterator[DecodingStep]) -> Iterator[RunStep]:
     """The steps of a session as its tree has them, each right after it was recorded."""
     for step in steps:
-        yield None if step is None else session.tree.run_step(session.branch, step.index)
+        yield step if step is TIME_FOR_OTHERS else session.tree.run_step(session.branch, step.index)

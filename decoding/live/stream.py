@@ -6,13 +6,15 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from decoding.records.errors import as_exception
 
 T = TypeVar("T")
 Task = Callable[[], bool | None]  # true: it has had its turn, and more is to come
 IsStopped = Callable[[], bool]
+
+TIME_FOR_OTHERS: Any = object()  # an item that is none: others may have their turn
 
 
 class Stopped(Exception):
@@ -43,14 +45,13 @@ class Thread(Protocol):
 class Stream(Generic[T]):
     """What a consumer on another thread holds of an iterator that runs on the worker's.
 
-    Where others wait it rests between two items after each of its turns. An item that is `None`
-    is no item: it says that there is time for others.
+    Where others wait it rests between two items after each of its turns.
     """
 
-    def __init__(self, worker: Thread, start: Callable[[IsStopped], Iterator[T | None]]) -> None:
+    def __init__(self, worker: Thread, start: Callable[[IsStopped], Iterator[T]]) -> None:
         self._worker = worker
-        self._start: Callable[[IsStopped], Iterator[T | None]] | None = start
-        self._iterator: Iterator[T | None] | None = None
+        self._start: Callable[[IsStopped], Iterator[T]] | None = start
+        self._iterator: Iterator[T] | None = None
         self._items: deque[T] = deque()
         self._error: BaseException | None = None
         self._ended = False
@@ -156,7 +157,7 @@ class Stream(Generic[T]):
         for item in self._iterator:
             if self._is_stopped():
                 return False
-            if item is not None:
+            if item is not TIME_FOR_OTHERS:
                 with self._changed:
                     self._items.append(item)
                     self._changed.notify_all()

@@ -111,7 +111,7 @@ class Worker:
             return self._turn is not None or bool(len(self._line) or self._background)
 
     def stream(
-        self, start: Callable[[IsStopped], Iterator[T | None]], *, is_alone: bool = False
+        self, start: Callable[[IsStopped], Iterator[T]], *, is_alone: bool = False
     ) -> Stream[T]:
         """The items of an iterator that is made, consumed and closed on this thread.
 

@@ -147,6 +147,7 @@ def states(page: Any) -> Iterator[str]:
     yield "360 pixels"
 
 
+@pytest.mark.timeout(600)
 def test_axe_finds_nothing_wrong_in_any_state(page: Any) -> None:
     found = {}
     for state in states(page):

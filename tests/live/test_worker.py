@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from decoding.live.line import on_behalf_of
-from decoding.live.stream import IsStopped, Stopped, Stream
+from decoding.live.stream import TIME_FOR_OTHERS, IsStopped, Stopped, Stream
 from decoding.live.worker import BACKGROUND_IN_A_ROW, BACKGROUND_SECONDS, Worker
 
 
@@ -259,9 +259,9 @@ def test_alone_nobody_gives_way(worker: Worker, short_turns: None) -> None:
     assert take_all(own) == [1]
 
 
-def test_an_item_that_is_none_is_only_time_for_others(worker: Worker, short_turns: None) -> None:
+def test_time_for_others_is_no_item(worker: Worker, short_turns: None) -> None:
     go = held_up(worker)
-    reading = owned(worker, "ann", lambda _: iter([None, None, 1]))
+    reading = owned(worker, "ann", lambda _: iter([TIME_FOR_OTHERS, TIME_FOR_OTHERS, 1]))
     other = owned(worker, "bob", lambda _: iter([2]))
     go.set()
     assert other.take(5) == [2]
@@ -590,7 +590,7 @@ def test_a_rest_ends_with_the_stream_and_not_with_its_items(worker: Worker) -> N
 
 def test_shutdown_ends_what_runs_and_what_waits() -> None:
     worker = Worker()
-    endless = worker.stream(lambda is_stopped: iter(lambda: time.sleep(0.001) or 0, 1))
+    endless = worker.stream(lambda is_stopped: iter(lambda: time.sleep(0.001), 1))
     assert endless.take(5)
     waiting, future = worker.stream(Tap(1)), worker.submit(int)
     worker.shutdown(5)

@@ -42,7 +42,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "boolean": bool,
     "integer": int,
     "number": (int, float),
-    "string": str,
+    "string": (str, int, float),  # a text field takes a number, such as a seed, as its digits
 }
 
 
