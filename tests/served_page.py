@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import time
 
 import httpx
@@ -65,6 +66,17 @@ class Visitor:
         query = {"session_hash": self.name}
         with httpx.stream("GET", f"{self.api}/queue/data", params=query, timeout=60) as answers:
             return next(values_of(answers, event_id))
+
+    def read(self):
+        """Reads what was asked for to its end, on a thread of its own: what nobody reads ends."""
+
+        def all_of_it():
+            query = {"session_hash": self.name}
+            with httpx.stream("GET", f"{self.api}/queue/data", params=query, timeout=60) as answers:
+                for _ in answers.iter_lines():
+                    continue
+
+        threading.Thread(target=all_of_it, daemon=True).start()
 
     def stop(self, name="stop"):
         body = {"data": [], "fn_index": event(self.demo, name)._id, "session_hash": self.name}

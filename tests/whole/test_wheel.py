@@ -96,7 +96,7 @@ class Driver(Visitor):
 @pytest.fixture
 def ann(served, request):
     demo, _ = served
-    yield Driver(served, f"ann-{request.node.name}")
+    yield Driver(served, f"ann-{abs(hash(request.node.name))}")
     for visitor in list(demo.runs._kept):
         demo.runs.leave(visitor)
     until(lambda: not demo.runs.queue.streams)
@@ -116,6 +116,7 @@ PAGE_DEFAULTS = {"top_k": 40, "top_p": 0.9}
 def test_a_run_pauses_goes_on_and_ends_as_if_it_never_had(served, ann, lm):
     demo, _ = served
     ann.press("generate", ["ab", False, "", *ann.values(SAMPLED), ""])
+    ann.read()
     until(lambda: demo.runs._turns.get(ann.name) and demo.runs._turns.get(ann.name).run.total > 5)
     run = demo.runs._turns.get(ann.name).run
     assert ann.stop("pause").status_code == 200
@@ -171,6 +172,7 @@ def test_a_speed_is_kept_to_and_the_text_is_the_same(served, ann, lm):
 def test_a_slow_run_pauses_in_its_rest_and_others_go_first(served, ann):
     demo, _ = served
     ann.press("generate", ["ab", False, "", *ann.values(SAMPLED), json.dumps({"speed": 0.5})])
+    ann.read()
     until(lambda: demo.runs._turns.get(ann.name) and demo.runs._turns.get(ann.name).run.total == 1)
     run = demo.runs._turns.get(ann.name).run
     bob = Driver(served, f"bob-{ann.name}")
