@@ -19,6 +19,7 @@ import { forecast } from "./model/forecast.js";
 import { layers } from "./model/layers.js";
 import { modelFacts } from "./model/model.js";
 import { Address } from "./run/address.js";
+import { expectAnswer, heard } from "./run/answer.js";
 import { draws, inForce, precisionOf, valueOf } from "./run/config.js";
 import { readFrame } from "./run/frame.js";
 import { request, wanted } from "./run/request.js";
@@ -131,15 +132,21 @@ const VIEWS = {
   trace: (root) => tracePanel(root, run, address),
   model: modelFacts,
 };
-
-// Below the first screen: drawn only while they are in sight.
 const TITLED = ["score", "sampled", "calibration", "caching", "precision", "roofline"];
 for (const panel of TITLED) VIEWS[`${panel}-title`] = titleOf(panel);
+
+// What the loaded model's chat template does not know is no choice.
+run.watch("thinking", () => {
+  document.documentElement.classList.toggle("can-think", Boolean((run.loaded ?? run.model)?.thinking_switch));
+});
+
+// Below the first screen: drawn only while they are in sight.
 const BELOW = { score: scorePanel, sampled, calibration, layers, forecast, caching, precision, roofline };
 
 function take(text) {
   const frame = readFrame(text);
   if (frame === null) return;
+  heard();
   if ("work" in frame) receiveJob(frame);
   else run.receive(frame);
 }
@@ -196,6 +203,7 @@ function flush() {
 
 window.decodingLive = {
   receive: take, mount, flush, setLanguage, setTheme, store: run, order: takeOrder, wanted, request,
+  expectAnswer,
 };
 applyTheme();
 applyLanguage();

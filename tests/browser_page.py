@@ -220,7 +220,7 @@ def wait_for_work(page: Any, kind: str, before: str, seconds: float = 120) -> di
             look_at(page, kind)
             return job
         page.wait_for_timeout(100)
-    raise AssertionError(f"the job is still {work_of(page, kind)['state']!r}")
+    raise AssertionError(f"it has not ended: {work_of(page, kind)}")
 
 
 def size_text(size: float) -> str:

@@ -35,8 +35,8 @@ FOLDER = pytest.StashKey[str]()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes for folders; files and tests that are named run here, where one can debug."""
-    return 0 if any("::" in name or name.endswith(".py") for name in config.args) else 2
+    """Three processes for folders, as much of their time is waiting; what is named runs here."""
+    return 0 if any("::" in name or name.endswith(".py") for name in config.args) else 3
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ import { beginWith, takeRequest } from "./request.js";
 const LONGEST_LINK = 8000;
 const LONGEST_PROMPT = 32000;
 const LONGEST_TEXT = 200;
-const TEXTS = ["prompt", "system"];
+const TEXTS = ["prompt", "system", "answer_prefix"];
 // No settings: another model writes something else from the same prompt and seed.
 const MADE_BY = ["model", "precision"];
 

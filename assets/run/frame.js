@@ -31,6 +31,8 @@
  * @property {"eos" | "length" | "stop_string" | "stopped" | null} fin why the text ends here
  * @property {Candidate[]} c the likeliest tokens
  * @property {1} [f] the token was chosen by hand
+ * @property {number | null} [tb] bytes of the given text that a scored token stands for; null
+ *   where the tokenizer does not tell
  * @property {[start: number, doubt: number | null, own: number | null]} w the word that the token
  *   is in: index of its first step, its doubt so far, and that without the words before
  *

@@ -6,7 +6,6 @@ import { surprisal } from "../run/step.js";
 
 export const MOST_TEXTS = 8;
 
-const encoder = new TextEncoder();
 const removed = new Set();
 let texts = [];
 
@@ -14,18 +13,18 @@ let texts = [];
 export const scoredTexts = () => texts;
 
 /** What is kept of a step: enough to colour a token and to say its numbers. */
-const tokenOf = ({ t, k, sp, lp, p, r, H }) => ({ t, k, sp, lp, p, r, H });
+const tokenOf = ({ t, k, sp, lp, p, r, H, tb = null }) => ({ t, k, sp, lp, p, r, H, tb });
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 function numbersOf(tokens) {
   const n = tokens.length;
   const bits = sum(tokens.map(surprisal));
-  const bytes = encoder.encode(tokens.map(({ t }) => t).join("")).length;
+  const bytes = tokens.some(({ tb }) => tb === null) ? null : sum(tokens.map(({ tb }) => tb));
   return {
     bytes,
     perplexity: 2 ** (bits / n),
-    bitsPerByte: bytes > 0 ? bits / bytes : null,
+    bitsPerByte: bytes ? bits / bytes : null,
     entropy: sum(tokens.map(({ H }) => H)) / n,
     favourites: tokens.filter(({ r }) => r === 1).length / n,
   };

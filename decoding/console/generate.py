@@ -55,8 +55,8 @@ def _prompt(options: argparse.Namespace) -> str | list[dict[str, str]]:
         raise PromptError("The prompt is empty: write something for the model to continue.")
     if options.raw:
         return str(text)
-    system = [] if options.system is None else [{"role": "system", "content": options.system}]
-    return [*system, {"role": "user", "content": text}]
+    turns = {"system": options.system, "user": text, "assistant": options.answer_prefix}
+    return [{"role": role, "content": told} for role, told in turns.items() if told is not None]
 
 
 def _session(
@@ -68,7 +68,10 @@ def _session(
     settings = settings_of(options)
     if options.cache is not None:
         settings |= cache_settings(options.cache, lm)
-    return DecodingSession(lm, prompt, seed=options.seed, **settings)
+    variables = options.chat_template_kwargs
+    return DecodingSession(
+        lm, prompt, seed=options.seed, chat_template_kwargs=variables, **settings
+    )
 
 
 def _write(session: DecodingSession, options: argparse.Namespace) -> None:

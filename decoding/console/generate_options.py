@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ LARGEST_SEED = 2**32 - 1
 # What only a draw heeds: whoever asks for it wants one.
 DRAWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
 SETTINGS = (*DRAWING, "repetition_penalty", "no_repeat_ngram_size", "max_new_tokens", "do_sample")
+OF_A_CHAT = ("system", "answer_prefix", "chat_template_kwargs")
 NUMBERS = (
     ("--temperature", float, "below 1 sharpens, above 1 flattens"),
     ("--top-k", int, "keep the k most probable tokens; 0 keeps all"),
@@ -61,6 +63,13 @@ def add_options(command: argparse.ArgumentParser) -> None:
     settings.add_argument("--stop", action="append", metavar="TEXT", help="end once it is written")
     prompt = command.add_argument_group("prompt")
     prompt.add_argument("--system", metavar="TEXT", help="the chat's system prompt")
+    prompt.add_argument("--answer-prefix", metavar="TEXT", help="what the answer begins with")
+    prompt.add_argument(
+        "--chat-template-kwargs",
+        type=_variables,
+        metavar="JSON",
+        help="variables of the chat template, such as '{\"enable_thinking\": false}'",
+    )
     prompt.add_argument("--raw", action="store_true", help="the prompt as it is, without a chat")
     model = add_model_options(command)
     model.add_argument("--cache", choices=CACHE_KINDS, help="how the KV cache is kept")
@@ -80,8 +89,10 @@ def check_options(options: argparse.Namespace) -> None:
     if options.do_sample is False and drawing:
         option = "--" + drawing[0].replace("_", "-")
         options.parser.error(f"{option} has no effect with --greedy: leave one of them out")
-    if options.raw and options.system is not None:
-        options.parser.error("--system belongs to a chat: leave out --raw")
+    chat = [name for name in OF_A_CHAT if getattr(options, name) is not None]
+    if options.raw and chat:
+        option = "--" + chat[0].replace("_", "-")
+        options.parser.error(f"{option} belongs to a chat: leave out --raw")
     if drawing:
         options.do_sample = True
     for path in (options.trace, options.csv):
@@ -94,6 +105,16 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in SETTINGS}
     settings = {name: value for name, value in given.items() if value is not None}
     return {**settings, "stop_strings": options.stop} if options.stop else settings
+
+
+def _variables(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object of names and values")
+    return value
 
 
 def _seed(text: str) -> int:

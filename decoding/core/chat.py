@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,8 @@ from decoding.records.errors import PromptError
 # What a template writes between turns is read off a chat of these.
 _PROBES = ("qzvauser", "qzvbanswer", "qzvcuser", "qzvdanswer")
 _MOST_TOLD = 300  # characters of what a template says of the messages
+# What `apply_chat_template` names among its own arguments and hands to the template.
+_TEMPLATES_OWN = ("tools", "documents", "kwargs")
 _guards: WeakKeyDictionary[Any, tuple[str, re.Pattern[str] | None]] = WeakKeyDictionary()
 
 
@@ -33,10 +36,11 @@ def chat_ids(
     Args:
         tokenizer: with a chat template.
         messages: each with `role` and `content`.
-        template_kwargs: further variables of the template.
+        template_kwargs: further variables of the template, such as `enable_thinking`; texts in
+            them, such as documents, are taken like messages.
 
     Raises:
-        PromptError: there is no template, or it refuses the messages.
+        PromptError: there is no template, it refuses the messages, or a variable is no template's.
     """
     if not tokenizer.chat_template:
         raise PromptError("This model's tokenizer has no chat template: use a raw prompt.").worded(
@@ -44,10 +48,26 @@ def chat_ids(
         )
     mark = secrets.token_hex(16)
     guard = _guard_of(tokenizer)
-    guarded = [{name: _guarded(value, guard, mark) for name, value in m.items()} for m in messages]
-    rendered = _rendered(tokenizer, guarded, dict(template_kwargs or {}))
+    variables = dict(template_kwargs or {})
+    _check_variables(tokenizer, variables)
+    guarded, given = _guarded(messages, guard, mark), _guarded(variables, guard, mark)
+    rendered = _rendered(tokenizer, guarded, given)
     pieces = [piece for piece in rendered.split(mark) if piece]
     return [i for piece in pieces for i in tokenize(tokenizer, piece, add_special_tokens=False)]
+
+
+def has_thinking_switch(tokenizer: Any) -> bool:
+    """Whether the chat template reads `enable_thinking`, told by its text alone."""
+    return re.search(r"\benable_thinking\b", str(tokenizer.chat_template or "")) is not None
+
+
+def _check_variables(tokenizer: Any, variables: dict[str, Any]) -> None:
+    """What turns the rendering itself, as to tokens or into another template, is not theirs."""
+    parameters = inspect.signature(tokenizer.apply_chat_template).parameters
+    reserved = (set(parameters) | {"messages"}) - set(_TEMPLATES_OWN)
+    wrong = next((name for name in variables if not isinstance(name, str) or name in reserved), "")
+    if wrong != "":
+        raise PromptError(f"chat_template_kwargs cannot set {wrong!r:.100}: it is no variable.")
 
 
 def _rendered(

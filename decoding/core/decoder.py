@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +29,7 @@ def decode(
     seed: int | None = None,
     top_candidates: int = 20,
     use_cache: bool = True,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
     on_prefill: OnPrefill | None = None,
     **generation_kwargs: Any,
 ) -> Generator[DecodingStep, None, None]:
@@ -44,6 +45,7 @@ def decode(
         seed: of a private random generator; `None` draws from torch's global one.
         top_candidates: how many of the model's favourites each step lists.
         use_cache: whether to keep the KV cache; without it each inference feeds everything.
+        chat_template_kwargs: variables of the chat template; see `prompt_token_ids`.
         on_prefill: called with (tokens fed, prompt tokens) after each chunk of the prompt;
             an exception it raises ends the run.
         **generation_kwargs: fields of `GenerationConfig`, over those of `generation_config`.
@@ -57,7 +59,7 @@ def decode(
     """
     check_count("top_candidates", top_candidates)
     check_seed(seed)
-    token_ids = prompt_token_ids(lm, prompt)
+    token_ids = prompt_token_ids(lm, prompt, chat_template_kwargs)
     generation = prepare_generation(lm, token_ids, generation_config, use_cache, generation_kwargs)
     rng = None if seed is None else torch.Generator(lm.device).manual_seed(int(seed))
     return _run(lm, generation, rng, top_candidates, on_prefill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from decoding.core.chat import has_thinking_switch
 from decoding.core.detokenizer import Detokenizer, token_text
 from decoding.memory.allocator import free_memory, total_memory
 from decoding.memory.devices import device_shares
@@ -89,6 +90,7 @@ def model_facts(lm: LanguageModel) -> ModelFacts:
         free_bytes=free_memory(*lm.computing_devices),
         total_bytes=total_memory(*lm.computing_devices),
         published=None if lm.published is None else format_name(lm.published),
+        thinking_switch=has_thinking_switch(lm.tokenizer),
     )
 
 

@@ -188,7 +188,7 @@ class LiveModel:
 
         lm = self.shared.loaded()
         if self._steps is not None:
-            ids = prompt_token_ids(lm, request.prompt)
+            ids = prompt_token_ids(lm, request.prompt, request.chat_template_kwargs)
             made = self._steps(ids, request)
             yield run_head(lm, ids, request, self.status.facts)
             yield from returned_steps(made)

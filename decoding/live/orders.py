@@ -68,6 +68,7 @@ def decode_arguments(lm: LanguageModel, request: RunRequest) -> dict[str, Any]:
         "seed": request.seed,
         "top_candidates": request.top_candidates,
         "use_cache": request.use_cache,
+        "chat_template_kwargs": request.chat_template_kwargs,
         **generation,
     }
 

@@ -148,15 +148,17 @@ def _endpoints(runs: Runs) -> dict[str, Callable[..., Iterator[dict[str, Any]]]]
         chat: bool = True,
         system: str = "",
         settings: dict[str, Any] | None = None,
+        chat_template_kwargs: dict[str, Any] | None = None,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> Iterator[dict[str, Any]]:
         """Streams the steps of one run, each with the distribution it was chosen from.
 
         `settings` holds the page's settings by name, and top_h, epsilon_cutoff, eta_cutoff,
-        min_new_tokens and max_time.
+        min_new_tokens and max_time; `chat_template_kwargs` variables of the chat template.
         """
         yield from streamed(
-            request, lambda: read_request(prompt, chat, system, settings, runs.limits)
+            request,
+            lambda: read_request(prompt, chat, system, settings, runs.limits, chat_template_kwargs),
         )
 
     def score(

@@ -89,6 +89,7 @@ class ModelFacts:
         free_bytes: memory that was free on the device once the model was loaded.
         total_bytes: memory of the device.
         published: the format that the weights were packed in when they were published.
+        thinking_switch: whether the chat template reads `enable_thinking`.
     """
 
     name: str
@@ -111,3 +112,4 @@ class ModelFacts:
     free_bytes: int | None = None
     total_bytes: int | None = None
     published: str | None = None
+    thinking_switch: bool = False

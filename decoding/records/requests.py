@@ -8,7 +8,15 @@ from typing import Any, Literal
 from decoding.records.model_facts import ModelFacts
 
 # These settings belong to a whole run: none of them can change in its midst.
-FIXED_IN_A_RUN = ("seed", "top_candidates", "use_cache", "cache_implementation", "cache_config")
+FIXED_IN_A_RUN = (
+    "answer_prefix",
+    "enable_thinking",
+    "seed",
+    "top_candidates",
+    "use_cache",
+    "cache_implementation",
+    "cache_config",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,7 @@ class RunRequest:
         seed: of the draw; always known, so that a run can be repeated.
         top_candidates: favourites that each step lists.
         use_cache: whether to keep the KV cache.
+        chat_template_kwargs: variables of the chat template.
     """
 
     prompt: str | list[dict[str, str]]
@@ -28,6 +37,7 @@ class RunRequest:
     seed: int
     top_candidates: int = 20
     use_cache: bool = True
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

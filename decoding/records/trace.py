@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from decoding.records.model_facts import ModelFacts
 from decoding.records.requests import PromptToken
@@ -26,6 +26,7 @@ class DecodingTrace:
         use_cache: whether there was a KV cache.
         top_candidates: favourites that each step lists.
         branches: all of them; a branch's parent stands before it.
+        chat_template_kwargs: variables of the chat template that the prompt went through.
     """
 
     version: Literal[1] = 1
@@ -39,3 +40,4 @@ class DecodingTrace:
     use_cache: bool
     top_candidates: int
     branches: tuple[Branch, ...]
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)

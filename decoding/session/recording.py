@@ -35,6 +35,7 @@ class Recorded(Protocol):
     """What a trace holds of a session."""
 
     prompt: Any
+    chat_template_kwargs: dict[str, Any]
     prompt_ids: list[int]
     seed: int
     top_candidates: int
@@ -65,6 +66,7 @@ def trace_of(session: Recorded) -> DecodingTrace:
         top_candidates=session.top_candidates,
         # The list first: where the session goes on meanwhile, a parent only gets longer.
         branches=tuple(_copied(branch) for branch in list(session.tree.branches)),
+        chat_template_kwargs=_plain(session.chat_template_kwargs),
     )
 
 

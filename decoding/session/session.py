@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -47,6 +47,7 @@ class DecodingSession:
 
     Attributes:
         prompt: as it was given.
+        chat_template_kwargs: variables of the chat template that it went through.
         prompt_ids: as the model reads it.
         seed: of all draws; drawn itself where none was given.
         created: when, in ISO format, UTC.
@@ -68,6 +69,7 @@ class DecodingSession:
         seed: int | None = None,
         top_candidates: int = 20,
         use_cache: bool = True,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
         on_prefill: OnPrefill | None = None,
         **generation_kwargs: Any,
     ) -> None:
@@ -79,7 +81,8 @@ class DecodingSession:
         check_count("top_candidates", top_candidates)
         check_seed(seed)
         self.prompt = prompt
-        self.prompt_ids = prompt_token_ids(lm, prompt)
+        self.chat_template_kwargs = dict(chat_template_kwargs or {})
+        self.prompt_ids = prompt_token_ids(lm, prompt, self.chat_template_kwargs)
         self.seed = secrets.randbelow(1 << 32) if seed is None else int(seed)
         self.top_candidates = top_candidates
         self.use_cache = use_cache

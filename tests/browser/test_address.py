@@ -18,6 +18,7 @@ from browser_page import (
 )
 
 pytestmark = BROWSER_MARKS
+OF_THE_CHAT = ("prompt", "system", "answer_prefix")
 
 
 @pytest.fixture
@@ -145,12 +146,20 @@ def test_only_known_names_with_values_in_range_are_taken(
 
 def test_hostile_texts_in_an_address_are_texts(visit: Callable[..., Any], address: str) -> None:
     hostile = "".join(text for text in HOSTILE if "<" in text or "$" in text)
-    page = visit(f"{address}?{urlencode({'prompt': hostile, 'system': hostile})}")
+    page = visit(f"{address}?{urlencode(dict.fromkeys(OF_THE_CHAT, hostile))}")
     text, _ = filled(page)
     assert text == hostile
     page.click("#settings .label-wrap")
-    shown = page.input_value("#setting-system :is(textarea, input)")
-    assert shown in (hostile, hostile.replace("\n", ""))
+    for name in OF_THE_CHAT[1:]:
+        shown = page.input_value(f"#setting-{name} :is(textarea, input)")
+        assert shown in (hostile, hostile.replace("\n", ""))
+    # The tiny model's template has no such switch; another one's may.
+    assert not page.is_visible("#setting-enable_thinking")
+    page.evaluate(
+        "() => { const { store } = decodingLive;"
+        " store.loaded = { ...store.loaded, thinking_switch: true }; store.touch('state'); }"
+    )
+    page.wait_for_selector("#setting-enable_thinking", state="visible")
     assert page.evaluate("window.pw") is None
 
 

@@ -182,7 +182,9 @@ def test_the_forecast_is_the_engines(visit: Visit, tiny: Served) -> None:
         "#forecast-panel",
         f"context of 8,192 tokens fits here; memory would last for {longest:,}.",
     )
-    page.wait_for_selector("#forecast-chart .js-plotly-plot")
+    page.wait_for_function(
+        "document.querySelector('#forecast-chart .js-plotly-plot')?.data?.[0]?.x.length > 0"
+    )
     lengths = page.evaluate("document.querySelector('#forecast-chart .js-plotly-plot').data[0].x")
     curves = plotted(page, "forecast-chart")
     for batch in (1, 8, 32):

@@ -162,6 +162,25 @@ def test_two_visitors_see_each_their_own(visit: Callable[..., Any], address: str
         assert len(new_texts(page)) == 8
 
 
+def test_what_is_asked_while_the_stream_of_answers_closes_is_answered(
+    visit: Callable[..., Any], address: str
+) -> None:
+    page = visit(address)
+    closed: list[str] = []
+
+    def close_the_first(route: Any) -> None:
+        if closed:
+            route.continue_()
+            return
+        closed.append(route.request.url)
+        event = 'data: {"msg": "close_stream"}\n\n'
+        route.fulfill(headers={"content-type": "text/event-stream"}, body=event)
+
+    page.route("**/queue/data?*", close_the_first)
+    assert len(run_to_end(page, "a", tokens=2, charts=False)) == 2
+    assert closed
+
+
 def test_hostile_prompts_appear_verbatim_and_run_nothing(
     visit: Callable[..., Any], address: str
 ) -> None:

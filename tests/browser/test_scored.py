@@ -59,6 +59,7 @@ def step(index: int, text: str, bits: float, piece: str) -> dict[str, Any]:
         "lp": -bits * math.log(2), "p": p, "r": 1 if bits <= 1 else 2 ** round(bits), "q": p,
         "H": 2.5, "V": 1.0, "tail": 0.0, "kept": 260, "kv": None, "L": None, "m": None, "s": 0.01,
         "fin": None, "w": [index, None, None], "c": [[index, text, p, p]],
+        "tb": len(text.encode()),
     }  # fmt: skip
 
 

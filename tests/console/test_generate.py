@@ -127,6 +127,13 @@ def test_the_prompt_as_a_chat_or_as_it_is(
         {"role": "system", "content": "Be kind"},
         *CHAT,
     ]
+    assert prompt_of("Hi", "--answer-prefix", "It is") == [
+        *CHAT,
+        {"role": "assistant", "content": "It is"},
+    ]
+    assert read_trace(tmp_path / "t.json").chat_template_kwargs == {}
+    prompt_of("Hi", "--chat-template-kwargs", '{"enable_thinking": false}')
+    assert read_trace(tmp_path / "t.json").chat_template_kwargs == {"enable_thinking": False}
     assert prompt_of("generate", "memory") == [{"role": "user", "content": "memory"}]
     assert prompt_of("memory of a place") == [{"role": "user", "content": "memory of a place"}]
     file = tmp_path / "t.json"
@@ -236,6 +243,10 @@ def test_one_sentence_and_exit_1(
         ["Hi", "--greedy", "--do-sample"],
         ["Hi", "--greedy", "--top-p", "0.5"],
         ["Hi", "--raw", "--system", "x"],
+        ["Hi", "--raw", "--answer-prefix", "x"],
+        ["Hi", "--raw", "--chat-template-kwargs", "{}"],
+        ["Hi", "--chat-template-kwargs", "[1]"],
+        ["Hi", "--chat-template-kwargs", "{no"],
         ["Hi", "--cache", "warm"],
         ["Hi", "there"],
         ["Hi", "--temp", "1"],

@@ -112,8 +112,8 @@ def typed(name: str) -> set[str]:
 
 def test_the_frames_types_are_those_that_the_server_sends() -> None:
     trace = made_trace()
-    forced = make_step(index=0, is_forced=True)
-    trace.branches[0].steps[0] = forced
+    # One with everything that a step may have.
+    trace.branches[0].steps[0] = make_step(index=0, phase="score", is_forced=True)
     run = json.loads(RunLog.from_trace(trace).frame_from(0, 0))
     page = json.loads(page_frame("ready", message=message("x"), model=trace.model, switch=True))
     job = json.loads(JobLog("roofline", {}).next_frame())

@@ -25,14 +25,21 @@ from decoding.page.visitors.traces import Traces
 
 SETTING_NAMES = [setting.name for setting in PAGE_SETTINGS]
 # The id of the run that is shown is the first input of whatever works on it.
-SHOWN_RUN = "(_, ...values) => [window.decodingLive?.store.id ?? '', ...values]"
+EXPECTS = "window.decodingLive?.expectAnswer();"
+ASKED = f"(...values) => {{ {EXPECTS} return values; }}"
+SHOWN_RUN = (
+    f"(_, ...values) => {{ {EXPECTS} return [window.decodingLive?.store.id ?? '', ...values]; }}"
+)
 REQUEST_NAMES = json.dumps(["prompt", "chat", "system", *SETTING_NAMES])
 # The order is the last input: what the page's scripts ask for just now.
-ORDERED = "(...values) => [...values.slice(0, -1), window.decodingLive?.order?.() ?? '']"
+ORDERED = (
+    f"(...values) => {{ {EXPECTS}"
+    " return [...values.slice(0, -1), window.decodingLive?.order?.() ?? '']; }"
+)
 # Without the page's scripts nothing is asked: they know what the page's address asks for.
 REQUESTED = (
-    f"async (...values) => [...await window.decodingLive.request({REQUEST_NAMES}, values),"
-    " window.decodingLive?.order?.() ?? '']"
+    f"async (...values) => {{ const asked = await window.decodingLive.request({REQUEST_NAMES},"
+    f" values); {EXPECTS} return [...asked, window.decodingLive?.order?.() ?? '']; }}"
 )
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -70,6 +77,8 @@ def wire_runs(demo: gr.Blocks, page: Page, runs: Runs) -> None:
     asked = [*page.controls, page.wheel.order]
     gr.on(triggers, generate, asked, page.feed, js=REQUESTED, **STREAMED)
     page.stop.click(stop, **AT_ONCE)
+    # Through the queue, so that it opens the stream of answers where that was closed.
+    page.ask_again.click(lambda: None, concurrency_limit=None, **PRIVATE)
     demo.load(model_frames, outputs=page.model_feed, concurrency_limit=None, **PRIVATE)
     demo.unload(leave)
 
@@ -121,7 +130,7 @@ def wire_model(demo: gr.Blocks, page: Page, switches: Switches, offer: Offer) ->
         switches.stop(visitor_of(request))
 
     controls = page.model
-    controls.load.click(load_model, controls.inputs, page.model_feed, **STREAMED)
+    controls.load.click(load_model, controls.inputs, page.model_feed, js=ASKED, **STREAMED)
     controls.cancel.click(keep_model, **AT_ONCE)
     demo.unload(keep_model)
 
@@ -154,7 +163,7 @@ def wire_jobs(demo: gr.Blocks, page: Page, jobs: Jobs, runs: Runs) -> None:
     controls.precision.click(
         compare_precisions, controls.run_id, page.job_feed, js=SHOWN_RUN, **STREAMED
     )
-    controls.roofline.click(measure_roofline, outputs=page.job_feed, **STREAMED)
+    controls.roofline.click(measure_roofline, outputs=page.job_feed, js=ASKED, **STREAMED)
     controls.stop.click(stop_job, **AT_ONCE)
     demo.unload(stop_job)
 
@@ -187,7 +196,7 @@ def wire_trust(page: Page, jobs: Jobs, runs: Runs) -> None:
         jobs.stop(visitor_of(request))
 
     asked = [controls.text, page.settings["top_candidates"], page.settings["seed"]]
-    controls.score.click(score_text, asked, page.feed, **STREAMED)
+    controls.score.click(score_text, asked, page.feed, js=ASKED, **STREAMED)
     controls.sampled.click(sample, run_id, page.job_feed, js=SHOWN_RUN, **STREAMED)
     controls.calibration.click(calibrate, run_id, page.job_feed, js=SHOWN_RUN, **STREAMED)
     controls.stop.click(stop_job, **AT_ONCE)

@@ -48,6 +48,7 @@ class Page:
         settings: the controls by the settings' names.
         chips: the examples' buttons, in the examples' order.
         relabel: pressed by the scripts when the language changed.
+        ask_again: pressed by the scripts when what was asked was not answered.
         worded: the controls whose words are told by their keys.
     """
 
@@ -61,6 +62,7 @@ class Page:
     job_feed: Feed
     accordion: gr.Accordion
     relabel: gr.Button
+    ask_again: gr.Button
     model: ModelControls
     trust: TrustControls
     jobs: JobControls
@@ -147,6 +149,7 @@ def build_page(limits: Limits, offer: Offer, answers: Sequence[Callable[..., str
         job_feed=job_feed,
         accordion=accordion,
         relabel=gr.Button("", elem_id="language-changed", visible="hidden"),
+        ask_again=gr.Button("", elem_id="ask-again", visible="hidden"),
         model=model,
         trust=trust,
         jobs=jobs,
@@ -171,6 +174,8 @@ def _control(setting: Setting) -> gr.components.Component:
     }
     if setting.kind == "switch":
         return gr.Checkbox(setting.default, **common)
+    if setting.kind == "text":
+        return gr.Textbox(setting.default, lines=1, max_lines=4, **common)
     if setting.kind == "lines":
         return gr.Textbox("\n".join(setting.default), lines=1, max_lines=4, **common)
     if setting.kind == "choice":

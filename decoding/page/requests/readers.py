@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -12,6 +13,7 @@ from decoding.page.requests.settings import (
     DEFAULT_LIMITS,
     MAX_SEED,
     SETTINGS,
+    SWITCHED,
     Limits,
     Setting,
     within,
@@ -33,6 +35,7 @@ def read_request(
     system: object = "",
     settings: Mapping[str, object] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    chat_template_kwargs: object = None,
 ) -> RunRequest:
     """A request that is complete and within every range.
 
@@ -43,6 +46,7 @@ def read_request(
         settings: values by name; what is absent or `None` has the page's default, or where
             it has none, the model's own.
         limits: the operator's.
+        chat_template_kwargs: variables of the chat template by name.
 
     Raises:
         PromptError: empty or too long.
@@ -53,8 +57,9 @@ def read_request(
             f"settings must be an object of names and values, got {settings!r:.200}."
         )
     text, system_text = _read_text("prompt", prompt), _read_text("system", system or "")
-    _check_prompt(text, system_text, limits)
-    values = read_settings(settings or {}, limits)
+    values, variables = read_settings(settings or {}, limits), _variables(chat_template_kwargs)
+    prefix, thinking = values.pop("answer_prefix"), SWITCHED[values.pop("enable_thinking")]
+    _check_prompt(text, [system_text, prefix, _as_json(variables)], limits)
     own = {name: values.pop(name) for name in _OWN}
     if own["seed"] is None:
         own["seed"] = secrets.randbelow(MAX_SEED + 1)
@@ -62,8 +67,12 @@ def read_request(
         values = {name: v for name, v in values.items() if not _BY_NAME[name].only_sampling}
     if not own["use_cache"]:
         del values["cache_implementation"]
-    is_chat = _read_switch("chat", chat)
-    return RunRequest(_messages(text, system_text) if is_chat else text, values, **own)
+    if not _read_switch("chat", chat):
+        return RunRequest(text, values, **own, chat_template_kwargs=variables)
+    if thinking is not None:
+        variables["enable_thinking"] = thinking
+    messages = _messages(text, system_text, prefix)
+    return RunRequest(messages, values, **own, chat_template_kwargs=variables)
 
 
 def read_score_request(
@@ -137,17 +146,30 @@ def read_changes(settings: Mapping[str, object], limits: Limits) -> dict[str, An
     return {name: value for name, value in read.items() if name not in FIXED_IN_A_RUN}
 
 
-def _messages(text: str, system: str) -> list[dict[str, str]]:
-    turns = [{"role": "system", "content": system}] if system else []
-    return [*turns, {"role": "user", "content": text}]
+def _messages(text: str, system: str, prefix: str) -> list[dict[str, str]]:
+    turns = {"system": system, "user": text, "assistant": prefix}
+    return [{"role": role, "content": content} for role, content in turns.items() if content]
 
 
-def _check_prompt(text: str, system: str, limits: Limits) -> None:
+def _variables(given: object) -> dict[str, Any]:
+    if not isinstance(given, Mapping | None):
+        raise GenerationConfigError(
+            f"chat_template_kwargs must be an object of names and values, got {given!r:.200}."
+        )
+    return dict(given or {})
+
+
+def _as_json(variables: dict[str, Any]) -> str:
+    return json.dumps(variables, ensure_ascii=False) if variables else ""
+
+
+def _check_prompt(text: str, around: Sequence[str], limits: Limits) -> None:
+    """The prompt with all that stands around it in the chat."""
     if not text:
         raise PromptRequestError(
             "The prompt is empty: write something for the model to continue.", "prompt_empty"
         )
-    length = len(text) + len(system)
+    length = len(text) + sum(map(len, around))
     if length > limits.prompt_chars:
         raise PromptRequestError(
             f"The prompt has {length:,} characters, and this page takes at most "
@@ -161,6 +183,8 @@ def _check_prompt(text: str, system: str, limits: Limits) -> None:
 def _read(setting: Setting, value: object) -> Any:
     if setting.kind == "switch":
         return _read_switch(setting.name, value)
+    if setting.kind == "text":
+        return _read_words(setting.name, value)
     if setting.kind == "lines":
         return _read_lines(setting.name, value)
     if setting.kind == "choice":
@@ -175,6 +199,12 @@ def _read_text(name: str, value: object) -> str:
         return ""
     if not isinstance(value, str):
         raise PromptError(f"{name} must be a text, got {value!r:.200}.")
+    return value
+
+
+def _read_words(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise GenerationConfigError(f"{name} must be a text, got {value!r:.200}.")
     return value
 
 

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from decoding.records import choices
 
-Kind = Literal["switch", "whole", "number", "seed", "lines", "choice"]
+Kind = Literal["switch", "whole", "number", "seed", "text", "lines", "choice"]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One field of `GenerationConfig`, or one argument of `decode`.
+    """One field of `GenerationConfig`, one argument of `decode`, or a part of the chat.
 
     Attributes:
         low, high, step: the allowed range, both ends included, and the slider's step.
@@ -53,7 +53,12 @@ MAX_SEED = 2**32 - 1
 PLAIN_CACHE = "dynamic"
 CACHE_KINDS = tuple(kind for kind in choices.CACHE_KINDS if kind != "none")
 
+# Of `enable_thinking`: "auto" leaves it to the chat template.
+SWITCHED = {"auto": None, "on": True, "off": False}
+
 SETTINGS: tuple[Setting, ...] = (
+    Setting("answer_prefix", "text", ""),
+    Setting("enable_thinking", "choice", "auto", choices=tuple(SWITCHED)),
     Setting("do_sample", "switch", True),
     Setting("temperature", "number", 0.7, 0, 5, 0.05, only_sampling=True),
     Setting("top_k", "whole", 40, 0, 1_000, 1, only_sampling=True),

@@ -61,6 +61,8 @@ def step_fields(step: DecodingStep) -> dict[str, Any]:
         "fin": step.finish_reason,
         "c": [_candidate_fields(candidate) for candidate in step.candidates],
     }
+    if step.phase == "score":
+        fields["tb"] = step.text_bytes
     return {**fields, "f": 1} if step.is_forced else fields
 
 

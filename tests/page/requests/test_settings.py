@@ -19,11 +19,12 @@ from decoding.records.errors import GenerationConfigError, PromptError
 
 LIMITS = Limits(prompt_chars=100, new_tokens=64, waiting=2)
 OWN_ARGUMENTS = {"seed", "top_candidates", "use_cache"}
+OF_THE_CHAT = {"answer_prefix", "enable_thinking"}
 
 
 def test_every_setting_is_a_field_of_generation_config_or_an_argument_of_decode():
     fields = set(vars(GenerationConfig()))
-    assert {s.name for s in SETTINGS} - OWN_ARGUMENTS <= fields
+    assert {s.name for s in SETTINGS} - OWN_ARGUMENTS - OF_THE_CHAT <= fields
 
 
 def test_defaults_are_within_their_ranges():
@@ -59,6 +60,35 @@ def test_a_raw_prompt_stays_as_it_stands_and_a_system_turn_comes_first():
     assert read_request(" a\n", chat=False).prompt == " a\n"
     turns = read_request("a", system="s").prompt
     assert [turn["role"] for turn in turns] == ["system", "user"]
+
+
+def test_the_answers_beginning_is_a_last_message_of_the_assistant():
+    request = read_request("a", system="s", settings={"answer_prefix": "It is"})
+    assert [turn["role"] for turn in request.prompt] == ["system", "user", "assistant"]
+    assert request.prompt[-1]["content"] == "It is"
+    assert "answer_prefix" not in request.generation
+    assert read_request("a", chat=False, settings={"answer_prefix": "It is"}).prompt == "a"
+
+
+def test_variables_of_the_chat_template():
+    def variables(thinking="auto", given=None, chat=True):
+        settings = {"enable_thinking": thinking}
+        return read_request(
+            "a", chat, settings=settings, chat_template_kwargs=given
+        ).chat_template_kwargs
+
+    assert variables() == {}
+    assert variables("on") == {"enable_thinking": True}
+    assert variables("off", {"date": "today"}) == {"enable_thinking": False, "date": "today"}
+    assert variables("off", chat=False) == {}
+    with pytest.raises(GenerationConfigError, match="chat_template_kwargs must be an object"):
+        variables(given=["a"])
+    with pytest.raises(PromptError, match="at most 100"):
+        read_request("a", limits=LIMITS, chat_template_kwargs={"documents": ["x" * 100]})
+
+
+def test_settings_of_the_chat_change_nothing_in_mid_run():
+    assert read_changes({"answer_prefix": "x", "enable_thinking": "on"}, LIMITS) == {}
 
 
 def test_greedy_leaves_out_what_only_sampling_knows():
@@ -110,7 +140,7 @@ def test_a_number_that_is_missing_is_the_default():
             "quantized_2bit, offloaded, got 'paged'.",
         ),
         ({"cache_implementation": 3}, "cache_implementation must be one of dynamic, static"),
-        ({"num_beams": 4}, "Unknown setting 'num_beams': known are cache_implementation,"),
+        ({"num_beams": 4}, "Unknown setting 'num_beams': known are answer_prefix,"),
     ],
 )
 def test_a_value_out_of_range_names_setting_range_and_value(settings, message):
