@@ -134,6 +134,8 @@ const VIEWS = {
   trace: (root) => tracePanel(root, run, address),
   model: modelFacts,
 };
+const TITLED = ["score", "sampled", "calibration", "caching", "precision", "roofline"];
+for (const panel of TITLED) VIEWS[`${panel}-title`] = titleOf(panel);
 
 // What the loaded model's chat template does not know is no choice.
 run.watch("thinking", () => {
@@ -141,8 +143,6 @@ run.watch("thinking", () => {
 });
 
 // Below the first screen: drawn only while they are in sight.
-const TITLED = ["score", "sampled", "calibration", "caching", "precision", "roofline"];
-for (const panel of TITLED) VIEWS[`${panel}-title`] = titleOf(panel);
 const BELOW = { score: scorePanel, sampled, calibration, layers, forecast, caching, precision, roofline };
 
 function take(text) {

@@ -55,7 +55,7 @@ def page(visit: Callable[..., Any], served: Callable[[str], Served]) -> Any:
 
 
 def test_words_and_bars_are_of_one_inference(page: Any) -> None:
-    ask(page, "Together", tokens=60)
+    ask(page, "Together", tokens=100)
     seen = page.evaluate(IN_EACH_FRAME)
     assert len({number for number, *_ in seen}) > 1
     for number, bar, value, said, drawn in seen:
