@@ -1,0 +1,26 @@
+"""The page's blocks and what Gradio leaves behind."""
+
+import asyncio
+
+from decoding.page.layout.blocks import App, beside_a_loop
+
+
+def test_no_event_loop_is_left_open(monkeypatch):
+    loops = []
+    make = asyncio.new_event_loop
+
+    def new_event_loop():
+        loops.append(make())
+        return loops[-1]
+
+    monkeypatch.setattr(asyncio, "new_event_loop", new_event_loop)
+    App().queue(max_size=4)
+    assert loops, "Gradio made locks"
+    assert all(loop.is_closed() for loop in loops)
+
+
+def test_a_loop_that_runs_already_goes_on():
+    async def made():
+        return beside_a_loop(asyncio.get_running_loop) is asyncio.get_running_loop()
+
+    assert asyncio.run(made())
