@@ -1,11 +1,21 @@
 """The page's blocks and what Gradio leaves behind."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from decoding.page.layout.blocks import App, beside_a_loop
 
 
-def test_no_event_loop_is_left_open(monkeypatch):
+@pytest.fixture
+def elsewhere():
+    """Calls in a thread of its own: in this one the browser's tests may have a loop that runs."""
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda *call: pool.submit(*call).result()
+
+
+def test_no_event_loop_is_left_open(monkeypatch, elsewhere):
     loops = []
     make = asyncio.new_event_loop
 
@@ -14,13 +24,13 @@ def test_no_event_loop_is_left_open(monkeypatch):
         return loops[-1]
 
     monkeypatch.setattr(asyncio, "new_event_loop", new_event_loop)
-    App().queue(max_size=4)
+    elsewhere(lambda: App().queue(max_size=4))
     assert loops, "Gradio made locks"
     assert all(loop.is_closed() for loop in loops)
 
 
-def test_a_loop_that_runs_already_goes_on():
+def test_a_loop_that_runs_already_goes_on(elsewhere):
     async def made():
         return beside_a_loop(asyncio.get_running_loop) is asyncio.get_running_loop()
 
-    assert asyncio.run(made())
+    assert elsewhere(asyncio.run, made())
