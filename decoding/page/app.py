@@ -25,6 +25,7 @@ from decoding.live.live_model import LiveModel
 from decoding.live.model_source import GivenModel, Load, ModelSource, source_of
 from decoding.page.incoming.hosts import Hosts
 from decoding.page.incoming.uploads import Uploads
+from decoding.page.layout.blocks import App
 from decoding.page.layout.events import (
     Read,
     answers_read,
@@ -60,20 +61,6 @@ SPACE_GPU_SECONDS = 120
 SECONDS_A_FILE_IS_KEPT = 600  # that was uploaded and not opened
 # Gradio keeps a copy of the page's own description of each, about 200 kB; nothing else is in it.
 VISITORS_REMEMBERED = 200
-
-
-class App(gr.Blocks):
-    """The page's blocks.
-
-    Attributes:
-        model: the one that all visitors share.
-        runs: each visitor's run.
-        traces: the files of the runs.
-    """
-
-    model: LiveModel
-    runs: Runs
-    traces: Traces
 
 
 def build_app(
@@ -251,6 +238,11 @@ def _theme() -> gr.themes.Base:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Serves the page until it is interrupted."""
+    serve(*ordered_page(argv))
+
+
+def ordered_page(argv: Sequence[str] | None = None) -> tuple[App, dict[str, Any]]:
+    """The page that the command line asks for, and the arguments for its `launch()`."""
     options = read_options(argv, str(__doc__))
     refuse_unusable(options.host, options.port)
     limits = Limits(
@@ -274,19 +266,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         dtype=options.dtype,
         quantization=options.quantization,
     )
-    demo = build_app(source, limits=limits, offer=offer)
+    launching = launch_options(
+        host=options.host,
+        port=options.port,
+        allowed_hosts=options.allowed_hosts,
+        trust_proxy=options.trust_proxy,
+        frame_ancestors=["https://huggingface.co"] if os.environ.get("SPACE_HOST") else [],
+        limits=limits,
+    )
+    return build_app(source, limits=limits, offer=offer), launching
+
+
+def serve(demo: App, launching: dict[str, Any]) -> None:
+    """Launches a page, and goes on until it is interrupted."""
     if _lent_device() is not None:
         demo.model.shared.wait()  # weights are handed to ZeroGPU once, when the server starts
-    _app, address, _share = demo.launch(
-        prevent_thread_lock=True,
-        **launch_options(
-            host=options.host,
-            port=options.port,
-            allowed_hosts=options.allowed_hosts,
-            trust_proxy=options.trust_proxy,
-            frame_ancestors=["https://huggingface.co"] if os.environ.get("SPACE_HOST") else [],
-            limits=limits,
-        ),
-    )
+    _app, address, _share = demo.launch(prevent_thread_lock=True, **launching)
     print(f"Decoding Live: {address}", flush=True)
     demo.block_thread()

@@ -11,6 +11,8 @@ from ports import free_port
 import app
 
 pytestmark = BROWSER_MARKS
+# The page looks at once when it comes into sight, and every few seconds.
+LOOK = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
 def test_an_open_page_says_that_its_server_is_gone_and_goes_on_with_the_next_one(
@@ -30,12 +32,14 @@ def test_an_open_page_says_that_its_server_is_gone_and_goes_on_with_the_next_one
     set_setting(page, "do_sample", False)
     page.fill("#prompt textarea", "typed since")
     demo.close()
+    page.evaluate(LOOK)
     shows(page, "#status .note", "The server does not answer")
     page.select_option("#language", "zh-TW")
     shows(page, "#status .note", "伺服器沒有回應")
     assert page.inner_text("#token-stream") == shown, "what is shown stays"
 
     demo = start()
+    page.evaluate(LOOK)
     # Loaded anew in between, when there is no such place in the page.
     page.wait_for_function(
         "document.querySelector('#status .note')?.innerText.includes('您的提示與設定都和先前一樣')"
